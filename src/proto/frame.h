@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PROTO_FRAME_H
+#define PROTO_FRAME_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/*
+ * Frames on every stream of ours: 8 bytes of header (type u16, flags u16, length u32, little
+ * endian) and the payload.  Payloads of control frames are CBOR, of data frames raw bytes.
+ */
+#define FRAME_HEADER	   8
+#define FRAME_MAX_PAYLOAD  (4u << 20)	/* bytes, any frame */
+#define FRAME_MAX_DATA	   (256u << 10) /* bytes, stdin, stdout, stderr, tty */
+#define FRAME_FLAG_MORE	   1		/* the message goes on in the next frame of this type */
+
+enum frame_type {
+	/* any stream */
+	FRAME_HELLO = 1, /* both ways, first: struct hello */
+	FRAME_ERROR = 2, /* both ways: struct proto_error; the stream ends unless `unsupported` */
+
+	/* control stream: agent connects to AGENT_CONTROL_PORT of the host at boot */
+	FRAME_BOOT = 16,	/* to agent, once: struct boot_spec, in frames with FLAG_MORE */
+	FRAME_PROGRESS = 17,	/* from agent: a boot stage was passed: text */
+	FRAME_READY = 18,	/* from agent: sessions may be opened */
+	FRAME_BOOT_FAILED = 19, /* from agent: struct failure */
+	FRAME_SESSION = 20,	/* from agent: struct session_event */
+	FRAME_SHUTDOWN = 21,	/* to agent: struct shutdown_request */
+	FRAME_FLUSHED = 22,	/* from agent: disks are clean, the power may be cut */
+	FRAME_PING = 23,	/* to agent: any payload up to 64 bytes */
+	FRAME_PONG = 24,	/* from agent: the same payload */
+
+	/* exec stream: a client connects to AGENT_PORT of the guest */
+	FRAME_OPEN_EXEC = 32,	 /* to guest, once: struct exec_request */
+	FRAME_STARTED = 33,	 /* from guest: struct exec_started */
+	FRAME_FAILED = 34,	 /* from guest, last: struct failure */
+	FRAME_STDIN = 35,	 /* to guest: bytes */
+	FRAME_STDIN_EOF = 36,	 /* to guest */
+	FRAME_STDIN_CLOSED = 37, /* from guest: the program closed its end */
+	FRAME_STDOUT = 38,	 /* from guest: bytes */
+	FRAME_STDERR = 39,	 /* from guest: bytes */
+	FRAME_TTY = 40,		 /* from guest: bytes */
+	FRAME_RESIZE = 41,	 /* to guest: struct tty_size */
+	FRAME_SIGNAL = 42,	 /* to guest: number */
+	FRAME_EXITED = 43,	 /* from guest, last: struct exec_exited */
+
+	/* ready pipe and control socket of msb-sandbox, see launch.h */
+	FRAME_LAUNCH_PROGRESS = 64, /* from monitor: struct launch_progress */
+	FRAME_LAUNCH_READY = 65,    /* from monitor */
+	FRAME_LAUNCH_FAILED = 66,   /* from monitor, last: struct failure */
+	FRAME_STOP = 67,	    /* to monitor: struct stop_request */
+};
+
+struct frame {
+	uint16_t type, flags;
+	const uint8_t *payload; /* borrowed from the buffer it was read from */
+	uint32_t len;
+};
+
+/* Append a frame with this payload. 0, -EMSGSIZE past FRAME_MAX_PAYLOAD, or buf_add()'s. */
+MUST_CHECK int frame_add(struct buf *b, uint16_t type, uint16_t flags, const void *payload,
+			 size_t len);
+
+/*
+ * A frame whose payload is written in place: frame_begin(), cbor_put_...(), frame_end().
+ * frame_begin() gives the position that frame_end() wants.
+ */
+MUST_CHECK int frame_begin(struct buf *b, uint16_t type, size_t *ret_at);
+MUST_CHECK int frame_end(struct buf *b, size_t at);
+
+/**
+ * frame_next() - The first whole frame of @len bytes at @data
+ * Return: bytes it takes (header and payload), 0 if it is not whole yet, -EPROTO for a length
+ * above FRAME_MAX_PAYLOAD. *ret is borrowed from @data.
+ */
+MUST_CHECK int64_t frame_next(const void *data, size_t len, struct frame *ret);
+
+#endif /* PROTO_FRAME_H */
