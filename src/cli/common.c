@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/common.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int common_error(struct msb_error *err, int32_t code, const char *fmt, ...)
+{
+	va_list ap;
+
+	*err = (struct msb_error){ .code = code };
+	va_start(ap, fmt);
+	(void)vsnprintf(err->message, sizeof(err->message), fmt, ap);
+	va_end(ap);
+	return -code;
+}
+
+int common_choice(const char *option, const char *value, const char *const *choices,
+		  struct msb_error *err)
+{
+	const char *near;
+
+	if (!value)
+		return 0;
+	for (int i = 0; choices[i]; i++)
+		if (strcmp(choices[i], value) == 0)
+			return i;
+	near = suggest(value, choices);
+	if (near)
+		return common_error(err, MSB_E_INVALID_CONFIG,
+				    "--%s: unknown value '%s'; did you mean '%s'?", option, value,
+				    near);
+	return common_error(err, MSB_E_INVALID_CONFIG, "--%s: unknown value '%s'", option, value);
+}
+
+int common_no_arguments(const struct opt_rest *rest, struct msb_error *err)
+{
+	if (rest->n_args > 0 || rest->has_guest)
+		return common_error(err, MSB_E_INVALID_CONFIG, "unexpected argument '%s'",
+				    rest->n_args > 0 ? rest->args[0] : "--");
+	return 0;
+}
+
+int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct msb_error *err)
+{
+	const char *text = json_out_end(o) == 0 ? buf_cstr(b) : NULL;
+
+	if (!text)
+		return common_error(err, MSB_E_NO_MEMORY, "the request is too large");
+	*ret_text = text;
+	return 0;
+}
+
+int common_open(const struct cli *cli, const char *engine, struct msb **ret_m,
+		struct msb_error *err)
+{
+	AUTO(buf_done) struct buf b;
+	struct json_out o;
+	const char *text;
+	int r;
+
+	buf_init(&b, COMMON_JSON_MAX);
+	json_out_init(&o, &b);
+	json_put_object(&o, NULL);
+	if (cli->home)
+		json_put_str(&o, "home", cli->home);
+	if (engine)
+		json_put_str(&o, "engine", engine);
+	json_put_end(&o);
+	r = common_json(&o, &b, &text, err);
+	return r < 0 ? r : msb_open(text, ret_m, err);
+}

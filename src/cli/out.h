@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_OUT_H
+#define CLI_OUT_H
+
+#include <microsandbox.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How things look on a terminal and in a pipe. */
+
+/* "error: ..." and what to do about it, on standard error. */
+void out_error(const struct msb_error *err);
+
+/* An action line on standard error: "   ✓ Loaded       debian:latest". */
+void out_action(const char *verb, const char *target);
+
+/* A remark on standard error: "! 'node' was killed: ...". */
+void out_remark(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * A table on standard output: left-aligned, four spaces between columns.  Cells are copied.
+ */
+struct out_table;
+struct out_table *out_table_new(size_t n_columns, const char *const *header);
+int out_table_row(struct out_table *t, const char *const *cells); /* 0 or -ENOMEM */
+void out_table_print(struct out_table *t, bool with_header);
+void out_table_free(struct out_table *t);
+
+/* "14.0 MiB" */
+void out_size(uint64_t bytes, char *buf, size_t size);
+
+/* Flush standard output: @code, or EXIT_PIPE_CLOSED if its reader went away. */
+int out_finish(int code);
+
+#endif /* CLI_OUT_H */

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/pump.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "cli/command.h"
+#include "cli/common.h"
+#include "cli/out.h"
+#include "cli/tty.h"
+
+#define PUMP_CHUNK	  65536 /* bytes of stdin read at once */
+#define PUMP_EVENTS	  64	/* events taken before stdin and signals are looked at again */
+#define PUMP_IMPATIENT	  3	/* INT or TERM within PUMP_IMPATIENT_NS that kill */
+#define PUMP_IMPATIENT_NS (2 * NS_PER_S)
+
+static const int passed_on[] = { SIGINT,  SIGTERM, SIGHUP,   SIGQUIT,
+				 SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT };
+
+struct state {
+	struct pump *p;
+	struct msb_error *err;
+	struct tty tty;
+	int signal_fd; /* owned */
+	char in[PUMP_CHUNK];
+	size_t in_len, in_pos;
+	bool in_ended;
+	bool out_closed; /* nobody reads our stdout any more */
+	uint64_t impatient_ns[PUMP_IMPATIENT];
+	struct pump_end end;
+	bool ended;
+};
+
+static void signal_set(sigset_t *set)
+{
+	(void)sigemptyset(set);
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+		(void)sigaddset(set, passed_on[i]);
+}
+
+void pump_block_signals(void)
+{
+	sigset_t set;
+
+	signal_set(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* Send what was read; what does not fit stays. */
+static int send_input(struct state *s)
+{
+	while (s->in_pos < s->in_len) {
+		size_t n = 0;
+		int r = msb_stream_write(s->p->stream, s->in + s->in_pos, s->in_len - s->in_pos, &n,
+					 s->err);
+
+		if (r < 0)
+			return r;
+		if (n == 0)
+			return 0;
+		s->in_pos += n;
+	}
+	s->in_pos = s->in_len = 0;
+	return s->in_ended ? msb_stream_close_write(s->p->stream, s->err) : 0;
+}
+
+static int take_input(struct state *s)
+{
+	ssize_t n;
+
+	if (tty_in_background())
+		return 0;
+	n = read(STDIN_FILENO, s->in, sizeof(s->in));
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n > 0)
+		s->in_len = (size_t)n;
+	else
+		s->in_ended = true; /* an error ends the input as EOF does */
+	return send_input(s);
+}
+
+static void put_output(struct state *s, const struct msb_event *ev)
+{
+	int fd = ev->channel == MSB_STDERR ? STDERR_FILENO : STDOUT_FILENO, r;
+
+	if (s->out_closed && fd == STDOUT_FILENO)
+		return;
+	r = io_write_full(fd, ev->data, ev->len);
+	if (r == -EPIPE && fd == STDOUT_FILENO) {
+		s->out_closed = true;
+		/* As if the program had written to the closed pipe itself. */
+		IGNORE_RESULT(msb_exec_signal(s->p->stream, SIGPIPE, NULL) < 0);
+	}
+}
+
+/* Nothing was run: say why, as a shell would count it. */
+static int on_failed(struct state *s, const struct msb_event *ev)
+{
+	AUTO(json_decref) json_t *root = NULL;
+	const char *kind = "", *message = "", *subject = "", *json = ev->json ? ev->json : "{}";
+	struct msb_error error = { .code = MSB_E_EXEC_FAILED };
+	struct err e = ERR_INIT;
+	struct json_at at;
+
+	if (json_parse("failure", json, strlen(json), COMMON_JSON_MAX, &root, &e) == 0) {
+		at = json_root(root, "failure");
+		IGNORE_RESULT(json_opt_str(&at, "kind", &kind, &e)); /* for words only */
+		IGNORE_RESULT(json_opt_str(&at, "message", &message, &e));
+		IGNORE_RESULT(json_opt_str(&at, "subject", &subject, &e));
+	}
+	s->end.code = EXIT_MSB_FAILED;
+	if (strcmp(kind, "not-found") == 0) {
+		s->end.code = EXIT_NOT_FOUND;
+		(void)snprintf(error.message, sizeof(error.message),
+			       "'%s' was not found in sandbox '%s'", s->p->program, s->p->sandbox);
+	} else if (strcmp(kind, "not-executable") == 0 || strcmp(kind, "permission") == 0) {
+		s->end.code = EXIT_CANNOT_EXEC;
+		(void)snprintf(error.message, sizeof(error.message),
+			       "cannot execute '%s' in '%s': %s", s->p->program, s->p->sandbox,
+			       message);
+	} else if (strcmp(kind, "bad-cwd") == 0) {
+		(void)snprintf(error.message, sizeof(error.message),
+			       "working directory '%s' does not exist in '%s'", subject,
+			       s->p->sandbox);
+	} else {
+		(void)snprintf(error.message, sizeof(error.message), "%s", message);
+	}
+	tty_restore(&s->tty);
+	out_error(&error);
+	return 0;
+}
+
+static void on_exited(struct state *s, const struct msb_event *ev)
+{
+	struct msb_error error = { .code = MSB_E_EXEC_TIMEOUT };
+
+	s->end.code = (int)ev->number;
+	if (ev->json && strstr(ev->json, "\"timed_out\":true")) {
+		s->end.code = EXIT_TIMEOUT;
+		tty_restore(&s->tty);
+		(void)snprintf(error.message, sizeof(error.message),
+			       "the command was stopped after %.3gs (--timeout); its output so far "
+			       "is above",
+			       (double)s->p->timeout_ms / 1000);
+		out_error(&error);
+	}
+	if (s->out_closed)
+		s->end.code = EXIT_PIPE_CLOSED;
+}
+
+static int on_end(struct state *s, const struct msb_event *ev)
+{
+	s->ended = true;
+	if (ev->number == 0)
+		return 0;
+	return common_error(s->err, (int32_t)ev->number, "the connection to '%s' was lost: %s",
+			    s->p->sandbox, ev->json ? ev->json : "the sandbox ended");
+}
+
+static int take_events(struct state *s)
+{
+	for (int i = 0; i < PUMP_EVENTS && !s->ended; i++) {
+		struct msb_event ev = { .struct_size = sizeof(ev) };
+		int r = msb_stream_next(s->p->stream, &ev, s->err);
+
+		if (r <= 0)
+			return r;
+		switch (ev.type) {
+		case MSB_EV_STARTED:
+			s->end.started = true;
+			break;
+		case MSB_EV_DATA:
+			put_output(s, &ev);
+			break;
+		case MSB_EV_STDIN_ERROR:
+			s->in_ended = true;
+			s->in_len = s->in_pos = 0;
+			break;
+		case MSB_EV_EXITED:
+			on_exited(s, &ev);
+			break;
+		case MSB_EV_FAILED:
+			r = on_failed(s, &ev);
+			break;
+		case MSB_EV_END:
+			r = on_end(s, &ev);
+			break;
+		default: /* a newer library may know more */
+			break;
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int pass_signal(struct state *s, int signo)
+{
+	uint64_t now = clock_now_ns();
+	int rows, cols;
+
+	if (signo == SIGCONT)
+		return 0; /* back in the foreground: the poll set is made anew */
+	if (signo == SIGWINCH) {
+		tty_size(&rows, &cols);
+		return s->p->tty ? msb_exec_resize(s->p->stream, rows, cols, s->err) : 0;
+	}
+	if (signo == SIGINT || signo == SIGTERM) {
+		for (int i = PUMP_IMPATIENT - 1; i > 0; i--)
+			s->impatient_ns[i] = s->impatient_ns[i - 1];
+		s->impatient_ns[0] = now;
+		if (s->impatient_ns[PUMP_IMPATIENT - 1] &&
+		    now - s->impatient_ns[PUMP_IMPATIENT - 1] < PUMP_IMPATIENT_NS)
+			signo = SIGKILL;
+	}
+	return msb_exec_signal(s->p->stream, signo, s->err);
+}
+
+static int take_signals(struct state *s)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		int r = pass_signal(s, (int)info.ssi_signo);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int step(struct state *s)
+{
+	struct pollfd fds[3] = {
+		{ .fd = msb_stream_fd(s->p->stream), .events = msb_stream_want(s->p->stream) },
+		{ .fd = s->signal_fd, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
+	};
+	int r;
+
+	if (!s->in_ended && s->in_len == 0 && !tty_in_background())
+		fds[2].fd = STDIN_FILENO;
+	if (s->in_len > 0)
+		fds[0].events |= POLLOUT;
+	if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		return common_error(s->err, MSB_E_INTERNAL, "poll: %s", strerrordesc_np(errno));
+	r = fds[1].revents ? take_signals(s) : 0;
+	if (r >= 0 && fds[0].revents)
+		r = take_events(s);
+	if (r >= 0 && !s->ended && s->in_len > 0)
+		r = send_input(s);
+	if (r >= 0 && !s->ended && fds[2].revents)
+		r = take_input(s);
+	return r;
+}
+
+int pump_run(struct pump *p, struct pump_end *ret_end, struct msb_error *err)
+{
+	struct state s = { .p = p, .err = err, .in_ended = !p->stdin_open };
+	sigset_t set;
+	int r = 0;
+
+	signal_set(&set);
+	s.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s.signal_fd < 0)
+		return common_error(err, MSB_E_INTERNAL, "signalfd: %s", strerrordesc_np(errno));
+	if (p->tty && isatty(STDIN_FILENO))
+		IGNORE_RESULT(tty_make_raw(&s.tty)); /* a cooked terminal still works */
+	while (r >= 0 && !s.ended)
+		r = step(&s);
+	tty_restore(&s.tty);
+	(void)close(s.signal_fd);
+	*ret_end = s.end;
+	return r < 0 ? r : 0;
+}
