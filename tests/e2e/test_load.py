@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Home
 
-BUILTIN = pathlib.Path(os.environ["MSB"]).parent / "libexec/images/busybox.tar"
+BUILTIN = pathlib.Path(os.environ["MSB"]).parent / "libexec/microsandbox/images/busybox.tar"
 
 
 @pytest.fixture
