@@ -31,8 +31,7 @@ ssize_t io_pread_full(int fd, void *buf, size_t len, uint64_t offset)
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n =
-			pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
+		ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -66,8 +65,8 @@ int io_pwrite_full(int fd, const void *buf, size_t len, uint64_t offset)
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = pwrite(fd, (const char *)buf + done, len - done,
-				   (off_t)(offset + done));
+		ssize_t n =
+			pwrite(fd, (const char *)buf + done, len - done, (off_t)(offset + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;

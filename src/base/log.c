@@ -11,8 +11,8 @@
 
 #include "base/clock.h"
 
-#define LOG_LINE_MAX	 1024 /* bytes; a longer message is cut */
-#define LOG_GUEST_BURST	 10   /* lines a second */
+#define LOG_LINE_MAX	1024 /* bytes; a longer message is cut */
+#define LOG_GUEST_BURST 10   /* lines a second */
 
 static const char *const level_names[] = {
 	[LOG_ERROR] = "error", [LOG_WARN] = "warn",   [LOG_INFO] = "info",
@@ -81,10 +81,11 @@ static void emit(enum log_level level, const char *msg)
 		(void)gmtime_r(&s, &tm);
 		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 		escape(msg, text, sizeof(text));
-		n = snprintf(line, sizeof(line),
-			     "{\"at\":\"%s.%06uZ\",\"level\":\"%s\",\"who\":\"%s\",\"msg\":\"%s\"}\n",
-			     when, (unsigned)(now % NS_PER_S / 1000), level_names[level],
-			     log_state.who ? log_state.who : "", text);
+		n = snprintf(
+			line, sizeof(line),
+			"{\"at\":\"%s.%06uZ\",\"level\":\"%s\",\"who\":\"%s\",\"msg\":\"%s\"}\n",
+			when, (unsigned)(now % NS_PER_S / 1000), level_names[level],
+			log_state.who ? log_state.who : "", text);
 	} else {
 		n = snprintf(line, sizeof(line), "%s%s%s: %s\n", log_state.who ? log_state.who : "",
 			     log_state.who ? ": " : "", level_names[level], msg);

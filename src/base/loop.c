@@ -262,8 +262,7 @@ static int wait_ms(const struct loop *loop)
 	if (loop->n_timers == 0)
 		return -1;
 	for (uint32_t i = 0; i < loop->n_sources; i++)
-		if (loop->sources[i].kind == SOURCE_TIMER &&
-		    loop->sources[i].deadline_ns < nearest)
+		if (loop->sources[i].kind == SOURCE_TIMER && loop->sources[i].deadline_ns < nearest)
 			nearest = loop->sources[i].deadline_ns;
 	now = clock_now_ns();
 	if (nearest <= now)

@@ -14,13 +14,13 @@ struct spawn_fd {
 };
 
 struct spawn_args {
-	const char *path;	   /* program, no search on PATH */
-	char *const *argv;	   /* NULL-terminated, argv[0] included */
-	char *const *envp;	   /* NULL-terminated; NULL: empty environment */
+	const char *path;	    /* program, no search on PATH */
+	char *const *argv;	    /* NULL-terminated, argv[0] included */
+	char *const *envp;	    /* NULL-terminated; NULL: empty environment */
 	const struct spawn_fd *fds; /* all that the child gets; the rest is closed */
 	size_t n_fds;
-	bool new_session;	   /* setsid() */
-	bool die_with_parent;	   /* SIGKILL when the thread that called spawn() ends */
+	bool new_session;     /* setsid() */
+	bool die_with_parent; /* SIGKILL when the thread that called spawn() ends */
 };
 
 /**

@@ -27,10 +27,10 @@ struct engine_device {
 struct engine_config {
 	unsigned cpus;
 	uint64_t memory_mib;
-	int kernel_fd;	  /* ELF vmlinux; borrowed */
-	int initramfs_fd; /* borrowed */
-	int console_fd;	  /* stream socket that gets what the guest writes to hvc0; borrowed */
-	const char *cmdline; /* added to what the engine itself needs */
+	int kernel_fd;	       /* ELF vmlinux; borrowed */
+	int initramfs_fd;      /* borrowed */
+	int console_fd;	       /* stream socket that gets what the guest writes to hvc0; borrowed */
+	const char *cmdline;   /* added to what the engine itself needs */
 	const char *qemu_path; /* engine qemu: the program */
 	const struct engine_device *devices;
 	size_t n_devices;

@@ -23,8 +23,8 @@
 
 #define AGENT_PROTO_MIN	   1
 #define AGENT_PROTO_MAX	   1
-#define AGENT_PORT	   1024 /* of the guest: agentd listens, a stream a client */
-#define AGENT_CONTROL_PORT 1025 /* of the host: agentd connects once, at boot */
+#define AGENT_PORT	   1024	       /* of the guest: agentd listens, a stream a client */
+#define AGENT_CONTROL_PORT 1025	       /* of the host: agentd connects once, at boot */
 #define AGENT_BOOT_MAX	   (16u << 20) /* bytes of a boot message */
 #define AGENT_FS_TAG	   "msb"       /* tag of the one virtio-fs device */
 
@@ -61,12 +61,12 @@ enum boot_upper { UPPER_NONE, UPPER_DISK, UPPER_TMPFS, UPPER_DIRECT, BOOT_UPPER_
 struct boot_spec {
 	struct boot_part *parts;
 	size_t n_parts;
-	uint32_t root_part;    /* index in parts of the EROFS root, or BOOT_NONE */
-	uint32_t root_mount;   /* number of the folder that is the root, or BOOT_NONE */
-	enum boot_upper upper; /* DIRECT: the folder is written in place */
-	uint32_t upper_part;   /* UPPER_DISK: index in parts (ext4) */
-	uint64_t upper_size;   /* UPPER_TMPFS: bytes, 0 for the kernel's default */
-	uint32_t modules_part; /* index in parts of the modules image, or BOOT_NONE */
+	uint32_t root_part;	   /* index in parts of the EROFS root, or BOOT_NONE */
+	uint32_t root_mount;	   /* number of the folder that is the root, or BOOT_NONE */
+	enum boot_upper upper;	   /* DIRECT: the folder is written in place */
+	uint32_t upper_part;	   /* UPPER_DISK: index in parts (ext4) */
+	uint64_t upper_size;	   /* UPPER_TMPFS: bytes, 0 for the kernel's default */
+	uint32_t modules_part;	   /* index in parts of the modules image, or BOOT_NONE */
 	struct boot_mount *mounts; /* parents first */
 	size_t n_mounts;
 	char *hostname;
@@ -91,11 +91,11 @@ struct failure {
 
 struct session_event {
 	uint64_t session;
-	bool ended;	      /* else started */
-	bool main;	      /* its end ends the sandbox */
-	uint32_t code;	      /* 0..255; with signal: 128 + signal */
-	uint32_t signal;      /* 0: exited by itself */
-	uint32_t n_live;      /* sessions that are live now */
+	bool ended;	 /* else started */
+	bool main;	 /* its end ends the sandbox */
+	uint32_t code;	 /* 0..255; with signal: 128 + signal */
+	uint32_t signal; /* 0: exited by itself */
+	uint32_t n_live; /* sessions that are live now */
 };
 
 struct shutdown_request {
@@ -134,8 +134,8 @@ struct exec_exited {
 
 /* FRAME_ERROR */
 struct proto_error {
-	char code[24];	  /* "protocol", "unsupported", "busy", "stopping" */
-	uint32_t type;	  /* of the frame it answers */
+	char code[24]; /* "protocol", "unsupported", "busy", "stopping" */
+	uint32_t type; /* of the frame it answers */
 };
 
 MUST_CHECK int hello_encode(struct buf *b, const struct hello *x);
@@ -147,8 +147,7 @@ MUST_CHECK int failure_decode(const void *payload, size_t len, struct failure *x
 MUST_CHECK int session_event_encode(struct buf *b, const struct session_event *x);
 MUST_CHECK int session_event_decode(const void *payload, size_t len, struct session_event *x);
 MUST_CHECK int shutdown_request_encode(struct buf *b, const struct shutdown_request *x);
-MUST_CHECK int shutdown_request_decode(const void *payload, size_t len,
-				       struct shutdown_request *x);
+MUST_CHECK int shutdown_request_decode(const void *payload, size_t len, struct shutdown_request *x);
 MUST_CHECK int exec_request_encode(struct buf *b, const struct exec_request *x);
 MUST_CHECK int exec_request_decode(const void *payload, size_t len, struct exec_request *x);
 MUST_CHECK int exec_started_encode(struct buf *b, const struct exec_started *x);
