@@ -22,7 +22,7 @@
 
 #include "base/defer.h"
 
-#define SPAWN_STACK   (64 * 1024) /* bytes; the child makes system calls only */
+#define SPAWN_STACK   (64ul * 1024) /* bytes; the child makes system calls only */
 #define SPAWN_MAX_FDS 128
 
 #ifndef CLONE_PIDFD

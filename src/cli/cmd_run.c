@@ -227,7 +227,7 @@ static int run_run(const struct cli *cli, const void *opts, const struct opt_res
 	AUTO(msb_stream_close) struct msb_stream *stream = NULL;
 	AUTO(buf_done) struct buf b;
 	struct pump_end end = { 0 };
-	const char *text;
+	const char *text = NULL;
 	int r;
 
 	buf_init(&b, COMMON_JSON_MAX);

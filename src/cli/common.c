@@ -57,7 +57,7 @@ int common_open(const struct cli *cli, const char *engine, struct msb **ret_m,
 {
 	AUTO(buf_done) struct buf b;
 	struct json_out o;
-	const char *text;
+	const char *text = NULL;
 	int r;
 
 	buf_init(&b, COMMON_JSON_MAX);
