@@ -12,7 +12,8 @@
 /*
  * The messages between host and agent, as structs with an encoder and a decoder each.
  *
- * On the wire a message is a CBOR map with unsigned keys.  A reader ignores keys it does not
+ * On the wire a message is a CBOR map with unsigned keys that ascend; strings are byte strings
+ * without NUL, since argv, environment and paths may hold any other byte.  A reader ignores keys it does not
  * know, unless bit 15 of the key is set: that marks a field which must be understood, and the
  * decoder fails with -EOPNOTSUPP.  Optional fields that have their zero value are left out.
  *
@@ -33,7 +34,7 @@ struct hello {
 	uint64_t features;
 };
 
-/* A list of strings; items[n] is NULL. */
+/* A list of strings; items[n] is NULL. Made by str_list_add() and the decoders only. */
 struct str_list {
 	char **items;
 	size_t n;
@@ -160,5 +161,10 @@ MUST_CHECK int signal_encode(struct buf *b, uint32_t signal);
 MUST_CHECK int signal_decode(const void *payload, size_t len, uint32_t *signal);
 MUST_CHECK int proto_error_encode(struct buf *b, const struct proto_error *x);
 MUST_CHECK int proto_error_decode(const void *payload, size_t len, struct proto_error *x);
+
+/* FRAME_PROGRESS: one text item, the stage. */
+#define PROGRESS_STAGE_MAX 24 /* bytes, with the NUL */
+MUST_CHECK int progress_encode(struct buf *b, const char *stage);
+MUST_CHECK int progress_decode(const void *payload, size_t len, char stage[PROGRESS_STAGE_MAX]);
 
 #endif /* PROTO_AGENT_H */
