@@ -24,6 +24,7 @@
 
 #include "base/log.h"
 #include "devices/vsock_stream.h"
+#include "virtio/iov.h"
 
 #define VSOCK_RX	 0
 #define VSOCK_TX	 1
@@ -32,12 +33,14 @@
 #define VSOCK_PUMP_MAX	 128	    /* packets to the guest before other events get their turn */
 #define VSOCK_FIRST_PORT 0x40000000 /* of ours: away from the ports that mean something */
 
-/* The one place that turns a guest's bytes into a packet; @c is left at the payload. */
-static int parse(struct iov_cursor *c, struct vsock_packet *ret_pkt)
+/* The one place that turns a guest's bytes into a packet; its payload lies behind the header. */
+static int parse(const struct virtq_chain *c, struct vsock_packet *ret_pkt)
 {
 	struct virtio_vsock_hdr h;
+	size_t total;
 
-	if (iov_read(c, &h, sizeof(h)) != sizeof(h))
+	if (c->n_in > 0 || iov_total(c->iov, c->n_out, &total) < 0 ||
+	    iov_copy_out(c->iov, c->n_out, 0, &h, sizeof(h)) != sizeof(h))
 		return -EPROTO;
 	*ret_pkt = (struct vsock_packet){
 		.src_cid = le64toh(h.src_cid),
@@ -51,7 +54,7 @@ static int parse(struct iov_cursor *c, struct vsock_packet *ret_pkt)
 		.buf_alloc = le32toh(h.buf_alloc),
 		.fwd_cnt = le32toh(h.fwd_cnt),
 	};
-	return ret_pkt->len > iov_total(c) ? -EPROTO : 0;
+	return ret_pkt->len > total - sizeof(h) ? -EPROTO : 0;
 }
 
 static void fill_header(const struct vsock *v, const struct vsock_packet *pkt,
@@ -99,16 +102,15 @@ static bool next_packet(struct vsock *v, struct vsock_packet *pkt)
 		return true;
 	}
 	while ((s = TAILQ_FIRST(&v->ready))) {
-		struct iov_cursor room = { v->payload, c->n_in };
+		/* A copy each time: it is changed, and the header goes into the chain. */
+		size_t n_room = iov_slice(c->iov, c->n_in, sizeof(struct virtio_vsock_hdr),
+					  UINT32_MAX, v->payload);
 
-		/* A copy: the elements are changed, and the header goes there afterwards. */
-		memcpy(v->payload, c->iov, c->n_in * sizeof(v->payload[0]));
-		iov_skip(&room, sizeof(struct virtio_vsock_hdr));
 		TAILQ_REMOVE(&v->ready, s, by_turn);
 		s->in_ready = false;
 		pkt->src_port = s->host_port;
 		pkt->dst_port = s->guest_port;
-		if (vsock_stream_send(s, &room, pkt))
+		if (vsock_stream_send(s, v->payload, n_room, pkt))
 			return true;
 		if (v->n_resets > 0) /* the stream failed */
 			return next_packet(v, pkt);
@@ -123,11 +125,11 @@ static bool has_packets(const struct vsock *v)
 
 static int put_packet(struct vsock *v, struct virtq *q, const struct vsock_packet *pkt)
 {
-	struct iov_cursor c = { v->chain.iov, v->chain.n_in };
 	struct virtio_vsock_hdr h;
 
 	fill_header(v, pkt, &h);
-	(void)iov_write(&c, &h, sizeof(h));
+	if (iov_copy_in(v->chain.iov, v->chain.n_in, 0, &h, sizeof(h)) != sizeof(h))
+		return -EPROTO;
 	return virtq_push(q, v->chain.head, (uint32_t)sizeof(h) + pkt->len);
 }
 
@@ -138,11 +140,11 @@ static int fill_rx(struct vsock *v)
 	uint64_t one = 1;
 	int result = 0;
 
-	if (!v->rx_running || v->broken)
+	if (!virtq_ready(q) || v->broken)
 		return 0;
 	for (int i = 0; has_packets(v); i++) {
-		struct iov_cursor c = { v->chain.iov, 0 };
 		struct vsock_packet pkt;
+		size_t room;
 		int r;
 
 		if (i == VSOCK_PUMP_MAX) {
@@ -153,9 +155,9 @@ static int fill_rx(struct vsock *v)
 		r = virtq_pop(q, &v->chain);
 		if (r <= 0)
 			return r < 0 ? r : result;
-		c.n = v->chain.n_in;
 		/* A buffer without room for a byte of payload would make no progress. */
-		if (v->chain.n_out > 0 || iov_total(&c) <= sizeof(struct virtio_vsock_hdr))
+		if (v->chain.n_out > 0 || iov_total(v->chain.iov, v->chain.n_in, &room) < 0 ||
+		    room <= sizeof(struct virtio_vsock_hdr))
 			return -EPROTO;
 		if (!next_packet(v, &pkt)) {
 			q->last_avail--; /* nothing was written: the buffer is for the next one */
@@ -217,9 +219,10 @@ static int accept_stream(struct vsock *v, const struct vsock_packet *pkt)
 	return 0;
 }
 
-static void handle_packet(struct vsock *v, const struct vsock_packet *pkt,
-			  struct iov_cursor *payload)
+static void handle_packet(struct vsock *v, const struct vsock_packet *pkt)
 {
+	struct iovec *iov = v->chain.iov;
+	size_t n;
 	struct vsock_stream *s;
 
 	if (pkt->src_cid != v->guest_cid || pkt->dst_cid != VMADDR_CID_HOST) {
@@ -229,13 +232,15 @@ static void handle_packet(struct vsock *v, const struct vsock_packet *pkt,
 	s = pkt->type == VIRTIO_VSOCK_TYPE_STREAM
 		    ? vsock_stream_find(v, pkt->src_port, pkt->dst_port)
 		    : NULL;
-	if (s)
-		vsock_stream_recv(s, pkt, payload);
-	else if (pkt->op == VIRTIO_VSOCK_OP_RST)
+	if (s) {
+		n = iov_slice(iov, v->chain.n_out, sizeof(struct virtio_vsock_hdr), pkt->len, iov);
+		vsock_stream_recv(s, pkt, iov, n);
+	} else if (pkt->op == VIRTIO_VSOCK_OP_RST) {
 		return; /* an RST is never answered */
-	else if (pkt->type != VIRTIO_VSOCK_TYPE_STREAM || pkt->op != VIRTIO_VSOCK_OP_REQUEST ||
-		 accept_stream(v, pkt) < 0)
+	} else if (pkt->type != VIRTIO_VSOCK_TYPE_STREAM || pkt->op != VIRTIO_VSOCK_OP_REQUEST ||
+		   accept_stream(v, pkt) < 0) {
 		vsock_reset_ports(v, pkt->src_port, pkt->dst_port);
+	}
 }
 
 static int handle_tx(struct vsock *v)
@@ -244,7 +249,6 @@ static int handle_tx(struct vsock *v)
 	int result = 0;
 
 	for (int i = 0; i < VIRTIO_BUDGET; i++) {
-		struct iov_cursor c = { v->chain.iov, 0 };
 		struct vsock_packet pkt;
 		uint16_t head;
 		int r = virtq_pop(q, &v->chain);
@@ -252,13 +256,10 @@ static int handle_tx(struct vsock *v)
 		if (r <= 0)
 			return r < 0 ? r : result;
 		head = v->chain.head; /* the accept callback may connect, and so use the chain */
-		c.n = v->chain.n_out;
-		if (v->chain.n_in > 0)
-			return -EPROTO;
-		r = parse(&c, &pkt);
+		r = parse(&v->chain, &pkt);
 		if (r < 0)
 			return r;
-		handle_packet(v, &pkt, &c);
+		handle_packet(v, &pkt);
 		r = virtq_push(q, head, 0);
 		if (r < 0)
 			return r;
@@ -276,7 +277,6 @@ static int vsock_handle_queue(struct virtio_device *dev, uint16_t qi)
 		return -EPROTO;
 	v->driver_seen = true;
 	if (qi == VSOCK_RX) {
-		v->rx_running = true;
 		r = fill_rx(v);
 	} else if (qi == VSOCK_TX) {
 		r = handle_tx(v);
@@ -307,7 +307,7 @@ static void vsock_reset(struct virtio_device *dev)
 	/* A driver resets the device before it sets it up: what waits for it goes on waiting. */
 	if (!v->driver_seen)
 		return;
-	v->driver_seen = v->rx_running = false;
+	v->driver_seen = false;
 	v->n_resets = 0;
 	close_all(v);
 }

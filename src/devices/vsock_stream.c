@@ -24,6 +24,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "virtio/iov.h"
+
 #define SHUTDOWN_BOTH (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
 
 /* Bytes of one packet to the guest: what Linux takes (VIRTIO_VSOCK_MAX_PKT_BUF_SIZE). */
@@ -183,9 +185,9 @@ static bool vsock_stream_settle(struct vsock_stream *s)
 }
 
 /* Bytes that the host took, 0 if it has to be waited for; it may be gone afterwards. */
-static size_t write_host(struct vsock_stream *s, struct iovec *iov, int n)
+static size_t write_host(struct vsock_stream *s, struct iovec *iov, size_t n)
 {
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n };
 	ssize_t done = sendmsg(s->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (done >= 0)
@@ -266,7 +268,7 @@ void vsock_stream_credit(struct vsock_stream *s, const struct vsock_packet *pkt)
 }
 
 /* Payload of the guest. False: it broke the rules. */
-static bool recv_data(struct vsock_stream *s, uint32_t len, struct iov_cursor *payload)
+static bool recv_data(struct vsock_stream *s, uint32_t len, struct iovec *payload, size_t n_payload)
 {
 	size_t n = 0;
 	void *room;
@@ -275,9 +277,8 @@ static bool recv_data(struct vsock_stream *s, uint32_t len, struct iov_cursor *p
 		return true;
 	if (s->state != VSOCK_OPEN || s->guest_sent_all || len > VSOCK_BUF_ALLOC - s->to_host.len)
 		return false;
-	iov_cut(payload, len);
 	if (s->to_host.len == 0 && !s->host_gone && len > 0)
-		n = write_host(s, payload->iov, payload->n);
+		n = write_host(s, payload, n_payload);
 	if (s->host_gone) {
 		count_taken(s, len);
 		return true;
@@ -288,8 +289,7 @@ static bool recv_data(struct vsock_stream *s, uint32_t len, struct iov_cursor *p
 	room = buf_room(&s->to_host, len - n);
 	if (!room)
 		return false; /* out of memory: this stream ends, the others go on */
-	iov_skip(payload, n);
-	buf_grew(&s->to_host, iov_read(payload, room, len - n));
+	buf_grew(&s->to_host, iov_copy_out(payload, n_payload, n, room, len - n));
 	return true;
 }
 
@@ -306,8 +306,8 @@ static void recv_shutdown(struct vsock_stream *s, uint32_t flags)
 }
 
 /* What a packet changes. False: the stream is to be reset. */
-static bool recv_op(struct vsock_stream *s, const struct vsock_packet *pkt,
-		    struct iov_cursor *payload)
+static bool recv_op(struct vsock_stream *s, const struct vsock_packet *pkt, struct iovec *payload,
+		    size_t n_payload)
 {
 	switch (pkt->op) {
 	case VIRTIO_VSOCK_OP_RESPONSE:
@@ -316,7 +316,7 @@ static bool recv_op(struct vsock_stream *s, const struct vsock_packet *pkt,
 		s->state = VSOCK_OPEN;
 		return true;
 	case VIRTIO_VSOCK_OP_RW:
-		return recv_data(s, pkt->len, payload);
+		return recv_data(s, pkt->len, payload, n_payload);
 	case VIRTIO_VSOCK_OP_SHUTDOWN:
 		if (s->state == VSOCK_CONNECTING)
 			return false;
@@ -333,7 +333,7 @@ static bool recv_op(struct vsock_stream *s, const struct vsock_packet *pkt,
 }
 
 void vsock_stream_recv(struct vsock_stream *s, const struct vsock_packet *pkt,
-		       struct iov_cursor *payload)
+		       struct iovec *payload, size_t n_payload)
 {
 	if (pkt->op == VIRTIO_VSOCK_OP_RST) {
 		if (s->guest_sent_all)
@@ -343,7 +343,7 @@ void vsock_stream_recv(struct vsock_stream *s, const struct vsock_packet *pkt,
 		return;
 	}
 	vsock_stream_credit(s, pkt);
-	if (!recv_op(s, pkt, payload)) {
+	if (!recv_op(s, pkt, payload, n_payload)) {
 		fail(s);
 		return;
 	}
@@ -352,17 +352,16 @@ void vsock_stream_recv(struct vsock_stream *s, const struct vsock_packet *pkt,
 }
 
 /* Bytes read into @room, 0 for none now or ever (host_eof), -errno if the stream is dead. */
-static ssize_t read_host(struct vsock_stream *s, struct iov_cursor *room)
+static ssize_t read_host(struct vsock_stream *s, struct iovec *room, size_t n_room)
 {
 	uint32_t max = credit(s) < PACKET_MAX ? credit(s) : PACKET_MAX;
-	struct msghdr msg = { 0 };
+	struct msghdr msg = { .msg_iov = room };
+	size_t len;
 	ssize_t n;
-	uint64_t len;
 
-	iov_cut(room, max);
-	len = iov_total(room);
-	msg.msg_iov = room->iov;
-	msg.msg_iovlen = (size_t)room->n;
+	msg.msg_iovlen = iov_slice(room, n_room, 0, max, room);
+	if (iov_total(room, msg.msg_iovlen, &len) < 0)
+		return -EPROTO; /* cannot be: it was cut to max */
 	n = recvmsg(s->fd, &msg, MSG_DONTWAIT);
 	if (n < 0 && errno == EINTR)
 		return 0; /* still readable */
@@ -406,12 +405,13 @@ static bool take_control(struct vsock_stream *s, struct vsock_packet *pkt)
 	return true;
 }
 
-int vsock_stream_send(struct vsock_stream *s, struct iov_cursor *room, struct vsock_packet *pkt)
+int vsock_stream_send(struct vsock_stream *s, struct iovec *room, size_t n_room,
+		      struct vsock_packet *pkt)
 {
 	bool made = take_control(s, pkt);
 
 	if (!made && s->readable && may_read(s) && credit(s) > 0) {
-		ssize_t n = read_host(s, room);
+		ssize_t n = read_host(s, room, n_room);
 
 		if (n < 0) {
 			fail(s);

@@ -10,7 +10,6 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "devices/devices.h"
-#include "devices/iov.h"
 #include "virtio/device.h"
 
 /* Shared by vsock.c (queues, packets) and vsock_stream.c (what one stream does). */
@@ -111,7 +110,6 @@ struct vsock {
 	int again_fd; /* owned; eventfd: the budget was spent, go on after other events */
 	loop_id again_id;
 	bool driver_seen; /* a queue was kicked since the last reset */
-	bool rx_running;  /* rx was kicked: its ring is set up */
 	bool broken;	  /* the driver broke the rules: hands off until reset */
 
 	struct virtq_chain chain;	      /* scratch */
@@ -136,9 +134,9 @@ struct vsock_stream *vsock_stream_find(struct vsock *v, uint32_t guest_port, uin
 
 /* Note what the guest said of its credit. */
 void vsock_stream_credit(struct vsock_stream *s, const struct vsock_packet *pkt);
-/* A packet of the guest for @s, with its payload; @s may be gone afterwards. */
+/* A packet of the guest for @s, with its pkt->len bytes of payload; @s may be gone afterwards. */
 void vsock_stream_recv(struct vsock_stream *s, const struct vsock_packet *pkt,
-		       struct iov_cursor *payload);
+		       struct iovec *payload, size_t n_payload);
 
 /* After any change: queue @s if it has something to send, wait for what it needs. */
 void vsock_stream_touch(struct vsock_stream *s);
@@ -150,7 +148,7 @@ void vsock_stream_touch(struct vsock_stream *s);
  * Return: 1 with a packet, 0 when there is nothing to send (@s may be gone).  With a packet,
  * @s is in the table and goes to the end of the line by itself.
  */
-MUST_CHECK int vsock_stream_send(struct vsock_stream *s, struct iov_cursor *room,
+MUST_CHECK int vsock_stream_send(struct vsock_stream *s, struct iovec *room, size_t n_room,
 				 struct vsock_packet *pkt);
 
 #endif /* DEVICES_VSOCK_STREAM_H */
