@@ -17,8 +17,8 @@
 
 #include "block/block.h"
 #include "devices/devices.h"
-#include "devices/iov.h"
 #include "virtio/device.h"
+#include "virtio/iov.h"
 
 #define BLK_QUEUE_SIZE 256
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* header and status take a descriptor each */
@@ -43,38 +43,29 @@ struct blk {
 struct blk_req {
 	uint32_t type;
 	uint64_t sector;
-	struct iov_cursor out, in; /* data, without header and status */
-	uint64_t n_out, n_in;	   /* bytes of them */
-	uint8_t *status;	   /* in guest memory */
+	struct iovec *out, *in; /* data, without header and status */
+	size_t n_out, n_in;	/* elements */
+	size_t out_len, in_len; /* bytes */
+	struct iovec status;	/* one byte */
 };
-
-/* The last byte of the writable part, which loses it. */
-static uint8_t *take_status(struct iov_cursor *in)
-{
-	for (; in->n > 0; in->n--) {
-		struct iovec *last = &in->iov[in->n - 1];
-
-		if (last->iov_len > 0)
-			return (uint8_t *)last->iov_base + --last->iov_len;
-	}
-	return NULL;
-}
 
 static int parse(struct virtq_chain *c, struct blk_req *ret_req)
 {
-	struct blk_req req = {
-		.out = { c->iov, c->n_out },
-		.in = { c->iov + c->n_out, c->n_in },
-	};
+	struct blk_req req = { .out = c->iov, .in = c->iov + c->n_out };
 	struct virtio_blk_outhdr hdr;
 
-	req.status = take_status(&req.in);
-	if (!req.status || iov_read(&req.out, &hdr, sizeof(hdr)) != sizeof(hdr))
+	if (iov_total(req.out, c->n_out, &req.out_len) < 0 ||
+	    iov_total(req.in, c->n_in, &req.in_len) < 0 || req.in_len == 0 ||
+	    iov_copy_out(req.out, c->n_out, 0, &hdr, sizeof(hdr)) != sizeof(hdr))
 		return -EPROTO;
 	req.type = le32toh(hdr.type);
 	req.sector = le64toh(hdr.sector);
-	req.n_out = iov_total(&req.out);
-	req.n_in = iov_total(&req.in);
+	req.out_len -= sizeof(hdr);
+	req.in_len -= 1;
+	if (iov_slice(req.in, c->n_in, req.in_len, 1, &req.status) != 1)
+		return -EPROTO;
+	req.n_out = iov_slice(req.out, c->n_out, sizeof(hdr), req.out_len, req.out);
+	req.n_in = iov_slice(req.in, c->n_in, 0, req.in_len, req.in);
 	*ret_req = req;
 	return 0;
 }
@@ -93,11 +84,11 @@ static int transfer(struct blk *blk, const struct blk_req *req)
 
 	if (r < 0)
 		return r;
-	if ((write ? req->n_out : req->n_in) > BLK_MAX_BYTES)
+	if ((write ? req->out_len : req->in_len) > BLK_MAX_BYTES)
 		return -EINVAL;
 	if (write)
-		return block_writev(blk->block, req->out.iov, req->out.n, offset);
-	return block_readv(blk->block, req->in.iov, req->in.n, offset);
+		return block_writev(blk->block, req->out, (int)req->n_out, offset);
+	return block_readv(blk->block, req->in, (int)req->n_in, offset);
 }
 
 /* One segment of DISCARD or WRITE_ZEROES. */
@@ -119,24 +110,27 @@ static int clear_range(struct blk *blk, bool zeroes,
 	return block_discard(blk->block, offset, len);
 }
 
-static int clear_ranges(struct blk *blk, struct blk_req *req)
+static int clear_ranges(struct blk *blk, const struct blk_req *req)
 {
 	struct virtio_blk_discard_write_zeroes seg;
 	bool zeroes = req->type == VIRTIO_BLK_T_WRITE_ZEROES;
-	uint64_t max = (zeroes ? BLK_ZEROES_SEGS : BLK_DISCARD_SEGS) * sizeof(seg);
+	size_t max = (zeroes ? BLK_ZEROES_SEGS : BLK_DISCARD_SEGS) * sizeof(seg);
 
-	if (req->n_out == 0 || req->n_out > max || req->n_out % sizeof(seg) != 0)
+	if (req->out_len == 0 || req->out_len > max || req->out_len % sizeof(seg) != 0)
 		return -EINVAL;
-	while (iov_read(&req->out, &seg, sizeof(seg)) == sizeof(seg)) {
-		int r = clear_range(blk, zeroes, &seg);
+	for (size_t at = 0; at < req->out_len; at += sizeof(seg)) {
+		int r;
 
+		if (iov_copy_out(req->out, req->n_out, at, &seg, sizeof(seg)) != sizeof(seg))
+			return -EINVAL;
+		r = clear_range(blk, zeroes, &seg);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int serve(struct blk *blk, struct blk_req *req)
+static int serve(struct blk *blk, const struct blk_req *req)
 {
 	switch (req->type) {
 	case VIRTIO_BLK_T_IN:
@@ -145,7 +139,8 @@ static int serve(struct blk *blk, struct blk_req *req)
 	case VIRTIO_BLK_T_FLUSH:
 		return block_flush(blk->block);
 	case VIRTIO_BLK_T_GET_ID:
-		(void)iov_write(&req->in, blk->serial, sizeof(blk->serial));
+		IGNORE_RESULT(
+			!iov_copy_in(req->in, req->n_in, 0, blk->serial, sizeof(blk->serial)));
 		return 0;
 	case VIRTIO_BLK_T_DISCARD:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
@@ -176,8 +171,8 @@ static int blk_handle_queue(struct virtio_device *dev, uint16_t qi)
 		if (r < 0)
 			status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
 		else if (req.type == VIRTIO_BLK_T_IN)
-			written += (uint32_t)req.n_in;
-		__atomic_store_n(req.status, status, __ATOMIC_RELAXED);
+			written += (uint32_t)req.in_len;
+		*(uint8_t *)req.status.iov_base = status;
 		r = virtq_push(q, blk->chain.head, written);
 		if (r < 0)
 			return r;
