@@ -113,7 +113,7 @@ int do_read(struct fs_req *req)
 	if (!handle)
 		return -EBADF;
 	n = ops->read(handle->file, iov,
-		      iov_slice(req->out, req->n_out, sizeof(struct fuse_out_header), len, iov),
+		      fs_iov_slice(req->out, req->n_out, sizeof(struct fuse_out_header), len, iov),
 		      in.offset);
 	handle_put(req->fs, handle);
 	if (n < 0)
@@ -147,8 +147,9 @@ int do_write(struct fs_req *req)
 	handle = handle_get(req->fs, req->node, in.fh, false);
 	if (!handle)
 		return -EBADF;
-	n = ops->write(handle->file, iov, iov_slice(req->in, req->n_in, req->in_skip, in.size, iov),
-		       in.offset, how);
+	n = ops->write(handle->file, iov,
+		       fs_iov_slice(req->in, req->n_in, req->in_skip, in.size, iov), in.offset,
+		       how);
 	handle_put(req->fs, handle);
 	if (n < 0)
 		return (int)n;

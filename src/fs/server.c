@@ -33,7 +33,7 @@
 	 FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS |            \
 	 FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT)
 
-size_t iov_total(const struct iovec *iov, int n)
+size_t fs_iov_total(const struct iovec *iov, int n)
 {
 	size_t total = 0;
 
@@ -43,7 +43,7 @@ size_t iov_total(const struct iovec *iov, int n)
 	return total;
 }
 
-int iov_slice(const struct iovec *iov, int n, size_t skip, size_t len, struct iovec *dst)
+int fs_iov_slice(const struct iovec *iov, int n, size_t skip, size_t len, struct iovec *dst)
 {
 	int n_dst = 0;
 
@@ -374,12 +374,12 @@ ssize_t fs_server_handle(struct fs_server *fs, const struct iovec *in, int n_in,
 
 	if (n_in < 0 || n_in > FS_MAX_IOV || n_out < 0 || n_out > FS_MAX_IOV)
 		return -EPROTO;
-	req.in_left = iov_total(in, n_in);
+	req.in_left = fs_iov_total(in, n_in);
 	if (req_take(&req, &req.h, sizeof(req.h)) < 0)
 		return -EPROTO;
 	if (req.h.opcode < sizeof(ops) / sizeof(ops[0]))
 		op = &ops[req.h.opcode];
-	room = iov_total(out, n_out);
+	room = fs_iov_total(out, n_out);
 	if (room < sizeof(oh) && !(op->flags & OP_NO_REPLY))
 		return -EPROTO;
 	req.out_room = room < sizeof(oh) ? 0 : room - sizeof(oh);
