@@ -143,13 +143,15 @@ static int end_by_name(struct home *home, const struct state_sandbox *row, struc
 	int r;
 
 	if (run_dir < 0)
-		return errno == ENOENT ? 0 : err_sys(err, errno, "open the folder of '%s'", row->name);
+		return errno == ENOENT ? 0
+				       : err_sys(err, errno, "open the folder of '%s'", row->name);
 	r = send_stop(run_dir, &request);
 	if (r < 0 && r != -ECONNREFUSED && r != -ENOENT && r != -EPIPE && r != -ECONNRESET)
 		return err_sys(err, -r, "reach msb-sandbox of '%s'", row->name);
 	lock = openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (lock < 0)
-		return errno == ENOENT ? 0 : err_sys(err, errno, "open the lock of '%s'", row->name);
+		return errno == ENOENT ? 0
+				       : err_sys(err, errno, "open the lock of '%s'", row->name);
 	while (flock(lock, LOCK_EX) < 0) /* the monitor ends by its own deadlines */
 		if (errno != EINTR)
 			return err_sys(err, errno, "wait for the end of '%s'", row->name);
@@ -160,8 +162,8 @@ static bool is_alive(const struct home *home, const char *id)
 {
 	AUTO_CLOSE int run_dir =
 		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	AUTO_CLOSE int lock = run_dir < 0 ? -1
-					  : openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_CLOSE int lock =
+		run_dir < 0 ? -1 : openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
 	return lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0;
 }

@@ -6,20 +6,38 @@
 #include "runtime/internal.h"
 #include "runtime/stream.h"
 
-#define MAX_TIMEOUT_MS	(365ull * 24 * 3600 * 1000)
-#define KILL_AFTER_MS	2000
-#define DEFAULT_ROWS	24
-#define DEFAULT_COLS	80
-#define MAX_TTY_SIDE	65535
+#define MAX_TIMEOUT_MS (365ull * 24 * 3600 * 1000)
+#define KILL_AFTER_MS  2000
+#define DEFAULT_ROWS   24
+#define DEFAULT_COLS   80
+#define MAX_TTY_SIDE   65535
 
 static const char *const exec_keys[] = {
-	"command", "script", "default", "args", "cwd", "user", "env", "tty", "stdin", "timeout_ms",
-	"kill_after_ms", "main", "max_output_bytes", "overflow", "rlimits", "limits", "wait_for",
-	"on_disconnect", "capture", "start", NULL,
+	"command",
+	"script",
+	"default",
+	"args",
+	"cwd",
+	"user",
+	"env",
+	"tty",
+	"stdin",
+	"timeout_ms",
+	"kill_after_ms",
+	"main",
+	"max_output_bytes",
+	"overflow",
+	"rlimits",
+	"limits",
+	"wait_for",
+	"on_disconnect",
+	"capture",
+	"start",
+	NULL,
 };
 static const char *const exec_later[] = {
-	"max_output_bytes", "overflow", "rlimits", "limits", "wait_for", "on_disconnect",
-	"capture", "start", NULL,
+	"max_output_bytes", "overflow", "rlimits", "limits", "wait_for",
+	"on_disconnect",    "capture",	"start",   NULL,
 };
 static const char *const tty_keys[] = { "rows", "cols", "term", NULL };
 static const char *const no_keys[] = { NULL };

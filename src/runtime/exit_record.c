@@ -11,8 +11,8 @@
 #include "runtime/internal.h"
 
 static const char *const record_keys[] = {
-	"v", "id", "name", "engine", "boot", "started_at", "ended_at", "reason", "detail", "stage",
-	"errno", "main", "flushed", "console_tail", "totals", NULL,
+	"v",	  "id",	   "name",  "engine", "boot",	 "started_at",	 "ended_at", "reason",
+	"detail", "stage", "errno", "main",   "flushed", "console_tail", "totals",   NULL,
 };
 static const char *const main_keys[] = { "code", "signal", "core", "oom", NULL };
 

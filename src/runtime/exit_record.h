@@ -13,11 +13,11 @@ struct exit_record {
 	char reason[24]; /* of runtime.md section 1 */
 	char stage[24];	 /* of a failed boot; may be "" */
 	char detail[512];
-	int32_t sys;	 /* errno; 0: none */
-	int32_t code;	 /* of main; -1: there was none */
-	int32_t signal;	 /* of main; 0: none */
+	int32_t sys;	/* errno; 0: none */
+	int32_t code;	/* of main; -1: there was none */
+	int32_t signal; /* of main; 0: none */
 	bool flushed;
-	uint64_t ended_at;     /* wall clock, ns since the epoch */
+	uint64_t ended_at;	 /* wall clock, ns since the epoch */
 	char console_tail[2048]; /* printable; may be "" */
 };
 

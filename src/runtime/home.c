@@ -85,8 +85,8 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	home->search = copy(o->path, &failed);
 	if (failed)
 		return err_no_memory(err);
-	if (home->engine && strcmp(home->engine, "auto") != 0 &&
-	    strcmp(home->engine, "kvm") != 0 && strcmp(home->engine, "qemu") != 0)
+	if (home->engine && strcmp(home->engine, "auto") != 0 && strcmp(home->engine, "kvm") != 0 &&
+	    strcmp(home->engine, "qemu") != 0)
 		return err_set(err, ERR_INVALID, "engine: '%.32s' is none of auto, kvm, qemu",
 			       home->engine);
 	r = home_path(o, &path, err);

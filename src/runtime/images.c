@@ -72,7 +72,9 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 	}
 	r = image_load(home->store, fd, what, &result, err);
 	if (r < 0)
-		return err->number ? r : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
+		return err->number
+			       ? r
+			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
 	if (full && result.n_images != 1) {
 		r = err_set(err, ERR_INVALID, "'%s' holds %zu images, so one name does not fit",
 			    what, result.n_images);

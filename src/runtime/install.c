@@ -21,8 +21,15 @@
 
 /* Below the folder of the library; the first that has the file is taken. */
 static const char *const places[] = {
-	".", "microsandbox", "../microsandbox", "../libexec/microsandbox",
-	"../../libexec/microsandbox", "../sandbox", "../../agent", "../../kernel", NULL,
+	".",
+	"microsandbox",
+	"../microsandbox",
+	"../libexec/microsandbox",
+	"../../libexec/microsandbox",
+	"../sandbox",
+	"../../agent",
+	"../../kernel",
+	NULL,
 };
 
 void runtime_files_done(struct runtime_files *f)
@@ -117,7 +124,8 @@ static int open_modules(const char *kernel, int *ret_fd, struct err *err)
 	AUTO_FREE char *path = NULL;
 	int fd;
 
-	if (asprintf(&path, "%.*smodules.erofs", slash ? (int)(slash - kernel + 1) : 0, kernel) < 0) {
+	if (asprintf(&path, "%.*smodules.erofs", slash ? (int)(slash - kernel + 1) : 0, kernel) <
+	    0) {
 		path = NULL;
 		return err_no_memory(err);
 	}
@@ -175,8 +183,8 @@ static int find_qemu(const struct home *home, char **ret_path, struct err *err)
 int runtime_files_find(const struct home *home, const struct spec *spec,
 		       struct runtime_files *ret_files, struct err *err)
 {
-	AUTO(runtime_files_done) struct runtime_files f = { .kernel = -1, .initramfs = -1,
-							    .modules = -1 };
+	AUTO(runtime_files_done)
+	struct runtime_files f = { .kernel = -1, .initramfs = -1, .modules = -1 };
 	AUTO_FREE char *initramfs = NULL;
 	bool kvm = spec->engine == SPEC_ENGINE_KVM ||
 		   (spec->engine == SPEC_ENGINE_AUTO && home->engine &&

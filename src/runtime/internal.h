@@ -42,8 +42,7 @@ bool nearly_equal(const char *a, const char *b);
 /* All keys are among @keys (suggestion), and none of @later is there ("not supported yet"). */
 MUST_CHECK int keys_check(const struct json_at *object, const char *const *keys,
 			  const char *const *later, struct err *err);
-MUST_CHECK int copy_str(const struct json_at *object, const char *key, char **ret,
-			struct err *err);
+MUST_CHECK int copy_str(const struct json_at *object, const char *key, char **ret, struct err *err);
 MUST_CHECK int copy_list(const struct json_at *at, struct str_list *ret, struct err *err);
 /* The member `env` of @object as "K=V", sorted. */
 MUST_CHECK int copy_env(const struct json_at *object, struct str_list *ret, struct err *err);
@@ -59,16 +58,16 @@ struct attached {
 };
 
 struct home {
-	char *path;	      /* owned; absolute, free of links */
-	char *user_dir;	      /* owned; may be NULL */
-	char *engine;	      /* owned; may be NULL */
-	char *libexec;	      /* owned; may be NULL */
-	char *kernel;	      /* owned; may be NULL */
-	char *search;	      /* owned; PATH, may be NULL */
+	char *path;		      /* owned; absolute, free of links */
+	char *user_dir;		      /* owned; may be NULL */
+	char *engine;		      /* owned; may be NULL */
+	char *libexec;		      /* owned; may be NULL */
+	char *kernel;		      /* owned; may be NULL */
+	char *search;		      /* owned; PATH, may be NULL */
 	int fd, run_fd, sandboxes_fd; /* owned */
-	struct store *store;  /* owned */
-	struct state *state;  /* owned */
-	int refs;	      /* shared: home_open()'s and one of each sandbox; atomic */
+	struct store *store;	      /* owned */
+	struct state *state;	      /* owned */
+	int refs;		      /* shared: home_open()'s and one of each sandbox; atomic */
 	pthread_mutex_t lock;
 	/* under lock */
 	struct attached *attached; /* owned */
@@ -95,8 +94,8 @@ MUST_CHECK int home_record_end(struct home *home, const char *id, bool ephemeral
 
 /* The files that a boot needs, open. */
 struct runtime_files {
-	char *monitor;	 /* path of msb-sandbox; owned */
-	char *qemu;	 /* path; owned */
+	char *monitor;			/* path of msb-sandbox; owned */
+	char *qemu;			/* path; owned */
 	int kernel, initramfs, modules; /* owned; modules is -1 if there are none */
 };
 void runtime_files_done(struct runtime_files *f);
@@ -120,15 +119,15 @@ MUST_CHECK int home_image_open(struct home *home, const char *text, struct image
 
 /* One boot: what goes in, and what comes out of it. */
 struct launch {
-	struct home *home;	 /* borrowed */
-	const struct spec *spec; /* borrowed */
-	const char *id, *name;	 /* borrowed */
-	struct image *image;	 /* borrowed; NULL: the root is a folder */
+	struct home *home;		   /* borrowed */
+	const struct spec *spec;	   /* borrowed */
+	const char *id, *name;		   /* borrowed */
+	struct image *image;		   /* borrowed; NULL: the root is a folder */
 	const struct runtime_files *files; /* borrowed */
-	int run_dir;		 /* borrowed: MSB_HOME/run/ID */
-	int lock;		 /* borrowed: holds the flock */
-	int upper;		 /* borrowed: the ext4 disk, -1: none */
-	uint64_t upper_size;	 /* bytes */
+	int run_dir;			   /* borrowed: MSB_HOME/run/ID */
+	int lock;			   /* borrowed: holds the flock */
+	int upper;			   /* borrowed: the ext4 disk, -1: none */
+	uint64_t upper_size;		   /* bytes */
 	/* results; owned by the caller */
 	int pidfd, watchdog;
 	uint64_t spawned_at; /* CLOCK_MONOTONIC, ns */
@@ -180,9 +179,9 @@ struct sandbox {
 	int pidfd;   /* owned; -1 once the end was seen */
 	bool ephemeral;
 	uint64_t stop_timeout_ms;
-	char *shell;		     /* owned */
+	char *shell;			 /* owned */
 	struct str_list entrypoint, cmd; /* owned */
-	char *boot_times;	     /* owned JSON */
+	char *boot_times;		 /* owned JSON */
 	pthread_mutex_t lock;
 	/* under lock */
 	bool ended;

@@ -6,6 +6,8 @@
  * path, no environment and no argument that means anything.  The two specs lie in sealed memory
  * files, the lock is ours until the monitor has it, the watchdog's writing end stays with us.
  */
+#include "proto/launch.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,15 +23,14 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/spawn.h"
-#include "proto/launch.h"
 #include "runtime/internal.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
 
-#define LISTEN_BACKLOG 128	/* clients that connect while the monitor is busy */
-#define SPEC_MAX       (1u << 20)	/* bytes of an encoded launch spec */
+#define LISTEN_BACKLOG	  128	     /* clients that connect while the monitor is busy */
+#define SPEC_MAX	  (1u << 20) /* bytes of an encoded launch spec */
 #define DEADLINE_SLACK_MS 5000 /* the monitor keeps the start deadline and says more about it */
 
 /* Environment of the programs: the image's, then the spec's on top. */

@@ -7,8 +7,8 @@
 #include "proto/launch.h"
 #include "runtime/internal.h"
 
-#define READY_MAX      (64u << 10) /* bytes; a failure with its sentence has about 1 KiB */
-#define CONSOLE_SHOWN  200	   /* bytes of the console in a message */
+#define READY_MAX     (64u << 10) /* bytes; a failure with its sentence has about 1 KiB */
+#define CONSOLE_SHOWN 200	  /* bytes of the console in a message */
 
 /* The last lines of the console, as one short text behind the message. */
 static void add_console(const struct launch *l, struct err *err)
@@ -107,9 +107,10 @@ static int read_some(const struct launch *l, int fd, struct buf *b, uint64_t dea
 
 	if (now >= deadline_ns)
 		return boot_failed(l, ERR_TIMEOUT, "it was not ready in time", err);
-	r = poll(&p, 1, (int)((deadline_ns - now) / NS_PER_MS > 60000
-				      ? 60000
-				      : (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS));
+	r = poll(&p, 1,
+		 (int)((deadline_ns - now) / NS_PER_MS > 60000
+			       ? 60000
+			       : (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS));
 	if (r < 0 && errno != EINTR)
 		return err_sys(err, errno, "wait for msb-sandbox");
 	if (r <= 0)

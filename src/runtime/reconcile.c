@@ -17,9 +17,9 @@
 #include "base/clock.h"
 #include "runtime/internal.h"
 
-#define MAX_PER_CALL   64	     /* run folders looked at in one call; about 0.1 ms each */
-#define MAX_BUDGET_NS  (20 * NS_PER_MS) /* runtime.md section 6 */
-#define NEW_FOLDER_S   60	     /* a start is between mkdir and rename for microseconds */
+#define MAX_PER_CALL  64	       /* run folders looked at in one call; about 0.1 ms each */
+#define MAX_BUDGET_NS (20 * NS_PER_MS) /* runtime.md section 6 */
+#define NEW_FOLDER_S  60	       /* a start is between mkdir and rename for microseconds */
 
 static int record_row(struct home *home, const char *id, bool ephemeral,
 		      const struct exit_record *rec, struct err *err)
@@ -69,8 +69,7 @@ int home_record_end(struct home *home, const char *id, bool ephemeral,
 
 static bool is_id(const char *name)
 {
-	return strlen(name) == SANDBOX_ID_LEN &&
-	       strspn(name, "0123456789abcdef") == SANDBOX_ID_LEN;
+	return strlen(name) == SANDBOX_ID_LEN && strspn(name, "0123456789abcdef") == SANDBOX_ID_LEN;
 }
 
 /* The free lock of a run folder, taken; -1 if the sandbox lives or the lock cannot be had. */

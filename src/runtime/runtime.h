@@ -22,12 +22,12 @@ struct stream;
 
 /* Where things are; strings are borrowed for the call, NULL: the default. */
 struct home_options {
-	const char *home;    /* NULL: ~/.microsandbox */
+	const char *home;     /* NULL: ~/.microsandbox */
 	const char *user_dir; /* the caller's home directory, for the default and for "~/" */
-	const char *engine;  /* what `auto` of a spec means: "auto", "kvm", "qemu" */
-	const char *libexec; /* folder of msb-sandbox and the initramfs */
-	const char *kernel;  /* a vmlinux; its modules.erofs lies beside it */
-	const char *path;    /* PATH, to find QEMU */
+	const char *engine;   /* what `auto` of a spec means: "auto", "kvm", "qemu" */
+	const char *libexec;  /* folder of msb-sandbox and the initramfs */
+	const char *kernel;   /* a vmlinux; its modules.erofs lies beside it */
+	const char *path;     /* PATH, to find QEMU */
 };
 
 /**

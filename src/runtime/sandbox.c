@@ -307,7 +307,8 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	if (r == 0 && !c->spec.image_is_path)
 		r = home_image_open(c->home, c->spec.image, &c->image, err);
 	if (r < 0 && !err->stage[0])
-		(void)snprintf(err->stage, sizeof(err->stage), "%s", c->spec.image ? "image" : "spec");
+		(void)snprintf(err->stage, sizeof(err->stage), "%s",
+			       c->spec.image ? "image" : "spec");
 	if (r == 0)
 		r = runtime_files_find(c->home, &c->spec, &c->files, err);
 	if (r == 0)
@@ -349,7 +350,8 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 
 int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb, struct err *err)
 {
-	AUTO(creation_done) struct creation c = {
+	AUTO(creation_done)
+	struct creation c = {
 		.home = home,
 		.files = { .kernel = -1, .initramfs = -1, .modules = -1 },
 		.run_dir = -1,

@@ -10,61 +10,124 @@
 #include "json/json.h"
 #include "runtime/internal.h"
 
-#define MAX_NAME	  128		/* bytes */
-#define MAX_HOSTNAME	  64		/* bytes; HOST_NAME_MAX of Linux */
-#define MAX_LABELS	  64
-#define MAX_ENV		  4096		/* variables */
-#define MAX_CPUS	  64
-#define MIN_MEMORY_MIB	  32
-#define MAX_MEMORY_MIB	  (16u << 20)	/* 16 TiB */
+#define MAX_NAME	   128 /* bytes */
+#define MAX_HOSTNAME	   64  /* bytes; HOST_NAME_MAX of Linux */
+#define MAX_LABELS	   64
+#define MAX_ENV		   4096 /* variables */
+#define MAX_CPUS	   64
+#define MIN_MEMORY_MIB	   32
+#define MAX_MEMORY_MIB	   (16u << 20) /* 16 TiB */
 #define DEFAULT_MEMORY_MIB 512
-#define MIN_ROOT_MIB	  64
-#define MAX_ROOT_MIB	  (4u << 20)	/* 4 TiB, below what one file of ext4 may have */
-#define DEFAULT_ROOT_MIB  8192
-#define START_KVM_MS	  30000
-#define START_QEMU_MS	  120000
-#define STOP_MS		  10000
-#define MAX_TIMEOUT_MS	  (7ull * 24 * 3600 * 1000)
+#define MIN_ROOT_MIB	   64
+#define MAX_ROOT_MIB	   (4u << 20) /* 4 TiB, below what one file of ext4 may have */
+#define DEFAULT_ROOT_MIB   8192
+#define START_KVM_MS	   30000
+#define START_QEMU_MS	   120000
+#define STOP_MS		   10000
+#define MAX_TIMEOUT_MS	   (7ull * 24 * 3600 * 1000)
 
 static const char *const engine_names[] = { "auto", "kvm", "qemu", NULL };
 static const char *const root_names[] = { "managed", "tmpfs", "none", "direct", NULL };
 
 /* All keys there are, so that a suggestion knows them; then those that do not work yet. */
 static const char *const spec_keys[] = {
-	"spec_version", "name", "labels", "engine", "image", "snapshot", "root_disk", "registry",
-	"cpus", "max_cpus", "memory_mib", "max_memory_mib", "swap_mib", "cpu_placement",
-	"placement_profile", "thp", "rlimits", "env", "workdir", "user", "shell", "entrypoint",
-	"cmd", "main", "init", "hostname", "scripts", "security", "volumes", "patches", "network",
-	"secrets", "secret_env", "on_secret_violation", "ports", "vsock", "lifecycle", "logs",
-	"metrics", NULL,
+	"spec_version",
+	"name",
+	"labels",
+	"engine",
+	"image",
+	"snapshot",
+	"root_disk",
+	"registry",
+	"cpus",
+	"max_cpus",
+	"memory_mib",
+	"max_memory_mib",
+	"swap_mib",
+	"cpu_placement",
+	"placement_profile",
+	"thp",
+	"rlimits",
+	"env",
+	"workdir",
+	"user",
+	"shell",
+	"entrypoint",
+	"cmd",
+	"main",
+	"init",
+	"hostname",
+	"scripts",
+	"security",
+	"volumes",
+	"patches",
+	"network",
+	"secrets",
+	"secret_env",
+	"on_secret_violation",
+	"ports",
+	"vsock",
+	"lifecycle",
+	"logs",
+	"metrics",
+	NULL,
 };
 static const char *const spec_later[] = {
-	"snapshot", "registry", "max_cpus", "max_memory_mib", "swap_mib", "cpu_placement",
-	"placement_profile", "thp", "rlimits", "main", "init", "scripts", "security", "patches",
-	"network", "secrets", "secret_env", "on_secret_violation", "ports", "vsock", "logs",
-	"metrics", NULL,
+	"snapshot",
+	"registry",
+	"max_cpus",
+	"max_memory_mib",
+	"swap_mib",
+	"cpu_placement",
+	"placement_profile",
+	"thp",
+	"rlimits",
+	"main",
+	"init",
+	"scripts",
+	"security",
+	"patches",
+	"network",
+	"secrets",
+	"secret_env",
+	"on_secret_violation",
+	"ports",
+	"vsock",
+	"logs",
+	"metrics",
+	NULL,
 };
 static const char *const lifecycle_keys[] = {
-	"detached", "ephemeral", "replace", "replace_timeout_ms", "max_duration_ms",
-	"idle_timeout_ms", "start_timeout_ms", "stop_timeout_ms", "stop_signal", "reuse", NULL,
+	"detached",
+	"ephemeral",
+	"replace",
+	"replace_timeout_ms",
+	"max_duration_ms",
+	"idle_timeout_ms",
+	"start_timeout_ms",
+	"stop_timeout_ms",
+	"stop_signal",
+	"reuse",
+	NULL,
 };
 static const char *const lifecycle_later[] = {
 	"replace", "replace_timeout_ms", "max_duration_ms", "idle_timeout_ms", "stop_signal", NULL,
 };
 static const char *const root_keys[] = { "kind", "size_mib", "path", "format", "fstype", NULL };
 static const char *const root_later[] = { "path", "format", "fstype", NULL };
-static const char *const image_keys[] = { "oci", "bind", "disk", "format", "partition", "fstype",
-					  NULL };
+static const char *const image_keys[] = { "oci",       "bind",	 "disk", "format",
+					  "partition", "fstype", NULL };
 static const char *const image_later[] = { "disk", "format", "partition", "fstype", NULL };
 static const char *const mount_keys[] = {
-	"bind", "named", "disk", "tmpfs", "memory", "fs", "readonly", "noexec", "nosuid", "nodev",
-	"rules", "create", "kind", "size_mib", "inodes", "quota_mib", "overlay", "cache", "uid",
-	"gid", "access", "host_mode", "format", "partition", "fstype", NULL,
+	"bind",	     "named",	  "disk",      "tmpfs",	 "memory", "fs",   "readonly",
+	"noexec",    "nosuid",	  "nodev",     "rules",	 "create", "kind", "size_mib",
+	"inodes",    "quota_mib", "overlay",   "cache",	 "uid",	   "gid",  "access",
+	"host_mode", "format",	  "partition", "fstype", NULL,
 };
 static const char *const mount_later[] = {
-	"named", "disk", "tmpfs", "memory", "fs", "rules", "create", "kind", "size_mib", "inodes",
-	"quota_mib", "overlay", "cache", "uid", "gid", "access", "host_mode", "format",
-	"partition", "fstype", NULL,
+	"named", "disk",     "tmpfs",	  "memory",    "fs",	    "rules",  "create",
+	"kind",	 "size_mib", "inodes",	  "quota_mib", "overlay",   "cache",  "uid",
+	"gid",	 "access",   "host_mode", "format",    "partition", "fstype", NULL,
 };
 
 void spec_done(struct spec *spec)
@@ -101,8 +164,8 @@ bool spec_name_valid(const char *name)
 	       len;
 }
 
-int keys_check(const struct json_at *object, const char *const *keys,
-		    const char *const *later, struct err *err)
+int keys_check(const struct json_at *object, const char *const *keys, const char *const *later,
+	       struct err *err)
 {
 	int r = json_only_keys(object, keys, err);
 
@@ -241,7 +304,8 @@ static int parse_labels(const struct json_at *root, struct spec *s, struct err *
 			return json_complain(&labels, err, "a key has 1 to %d bytes", MAX_NAME);
 		for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 			if (strncmp(key, reserved[i], strlen(reserved[i])) == 0)
-				return json_complain(&at, err, "keys that begin with '%s' are reserved",
+				return json_complain(&at, err,
+						     "keys that begin with '%s' are reserved",
 						     reserved[i]);
 		r = json_get_str(&at, &text, err);
 		if (r < 0)
@@ -330,8 +394,9 @@ static int parse_mount(const struct json_at *at, const char *target, struct spec
 	int r;
 
 	if (strcmp(target, "/") == 0 || !guest_path_valid(target))
-		return json_complain(at, err, "the path in the guest must be absolute, not '/', "
-					      "without '.', '..' and empty parts");
+		return json_complain(at, err,
+				     "the path in the guest must be absolute, not '/', "
+				     "without '.', '..' and empty parts");
 	r = keys_check(at, mount_keys, mount_later, err);
 	if (r == 0)
 		r = copy_str(at, "bind", &m->source, err);
@@ -481,7 +546,7 @@ static int parse_programs(const struct json_at *root, struct spec *s, struct err
 int spec_parse(const void *text, size_t len, struct spec *ret_spec, struct err *err)
 {
 	static int (*const steps[])(const struct json_at *, struct spec *, struct err *) = {
-		parse_name, parse_machine, parse_image, parse_root_disk, parse_labels,
+		parse_name,	parse_machine,	parse_image,  parse_root_disk, parse_labels,
 		parse_programs, parse_hostname, parse_mounts, parse_lifecycle,
 	};
 	AUTO(json_decref) json_t *value = NULL;

@@ -23,19 +23,19 @@
 #include "proto/frame.h"
 #include "runtime/internal.h"
 
-#define OUT_MAX	      (256u << 10)	 /* bytes of input that wait for the socket */
-#define OUT_SLACK     (64u << 10)	 /* for frames other than input */
-#define STDIN_CHUNK   (32u << 10)	 /* bytes of one STDIN frame */
-#define READ_CHUNK    (64u << 10)	 /* bytes of one recv(), as long as no longer frame waits */
-#define MAX_SIGNAL    64
+#define OUT_MAX	    (256u << 10) /* bytes of input that wait for the socket */
+#define OUT_SLACK   (64u << 10)	 /* for frames other than input */
+#define STDIN_CHUNK (32u << 10)	 /* bytes of one STDIN frame */
+#define READ_CHUNK  (64u << 10)	 /* bytes of one recv(), as long as no longer frame waits */
+#define MAX_SIGNAL  64
 
 /* What may come next from the guest. */
 enum stream_state {
-	STREAM_HELLO,	 /* its HELLO */
-	STREAM_OPENING,	 /* STARTED or FAILED */
-	STREAM_RUNNING,	 /* output, EXITED */
-	STREAM_LAST,	 /* nothing: END is to be told */
-	STREAM_OVER,	 /* END was told; the descriptor is at rest */
+	STREAM_HELLO,	/* its HELLO */
+	STREAM_OPENING, /* STARTED or FAILED */
+	STREAM_RUNNING, /* output, EXITED */
+	STREAM_LAST,	/* nothing: END is to be told */
+	STREAM_OVER,	/* END was told; the descriptor is at rest */
 	STREAM_STATE_MAX,
 };
 
@@ -253,12 +253,12 @@ static int on_error(struct stream *s, const struct frame *f)
 	if (proto_error_decode(f->payload, f->len, &x) < 0)
 		return -EPROTO;
 	if (strcmp(x.code, "busy") == 0) {
-		ending(s, 600, "the sandbox has too many programs already");
+		ending(s, ERR_NR_BUSY, "the sandbox has too many programs already");
 	} else if (strcmp(x.code, "stopping") == 0) {
 		ending(s, ERR_NR_NOT_RUNNING, "the sandbox is being stopped");
 	} else if (strcmp(x.code, "unsupported") != 0 || s->state != STREAM_RUNNING) {
 		(void)snprintf(text, sizeof(text), "the agent refused the request: %s", x.code);
-		ending(s, 900, text);
+		ending(s, ERR_NR_PROTOCOL, text);
 	}
 	return 0;
 }
@@ -270,7 +270,8 @@ static int on_hello(struct stream *s, const struct frame *f)
 	if (hello_decode(f->payload, f->len, &x) < 0)
 		return -EPROTO;
 	if (x.min > AGENT_PROTO_MAX || x.max < AGENT_PROTO_MIN)
-		ending(s, 900, "the agent of the guest speaks another protocol version");
+		ending(s, ERR_NR_PROTOCOL,
+		       "the agent of the guest speaks another protocol version");
 	else
 		s->state = STREAM_OPENING;
 	return 0;
@@ -377,7 +378,7 @@ int stream_next(struct stream *s, struct stream_event *ret_ev, struct err *err)
 		took = frame_next(s->in.data, s->in.len, &f);
 		r = took < 0 ? -EPROTO : took > 0 ? take_frame(s, &f, &ev) : 0;
 		if (r == -EPROTO) {
-			ending(s, 900, "the agent of the guest broke the protocol");
+			ending(s, ERR_NR_PROTOCOL, "the agent of the guest broke the protocol");
 			continue;
 		}
 		if (r < 0)

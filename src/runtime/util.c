@@ -59,8 +59,7 @@ static void remove_files(int fd)
 
 void remove_folder(int dir_fd, const char *name)
 {
-	AUTO_CLOSE int fd =
-		openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd >= 0)
 		remove_files(fd);

@@ -6,13 +6,12 @@
  * the number of migrations that were applied; each is applied in one transaction.  Statements
  * are always prepared and values always bound.
  */
-#include "state/state.h"
-
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "state/internal.h"
+#include "state/state.h"
 
 #define BUSY_TIMEOUT_MS 5000 /* for writers of other processes; a transaction takes about 1 ms */
 
@@ -181,8 +180,7 @@ int state_open(const char *home, struct state **ret_state, struct err *err)
 		return err_sys(err, errno, "open '%s'", path);
 	if (fchmod(fd, 0600) < 0)
 		return err_sys(err, errno, "set the mode of '%s'", path);
-	if (sqlite3_open_v2(path, &state->db,
-			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
+	if (sqlite3_open_v2(path, &state->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
 			    NULL) != SQLITE_OK)
 		return err_set(err, ERR_IO, "open '%s': %s", path,
 			       state->db ? sqlite3_errmsg(state->db) : "out of memory");

@@ -63,10 +63,10 @@ struct state_sandbox {
 	char *status; /* "starting", "running", "stopped", "crashed" */
 	char *reason; /* why it ended, NULL before */
 	bool ephemeral;
-	bool flushed;		    /* of the last end */
-	int32_t exit_code;	    /* of main at the last end; -1: none */
-	int32_t exit_signal;	    /* 0: none */
-	uint64_t created_at;	    /* wall clock, ns since the epoch */
+	bool flushed;		       /* of the last end */
+	int32_t exit_code;	       /* of main at the last end; -1: none */
+	int32_t exit_signal;	       /* 0: none */
+	uint64_t created_at;	       /* wall clock, ns since the epoch */
 	uint64_t started_at, ended_at; /* the same; 0: not yet */
 };
 void state_sandbox_done(struct state_sandbox *sb);
