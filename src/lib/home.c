@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <microsandbox.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json/json.h"
+#include "lib/internal.h"
+#include "runtime/runtime.h"
+
+#undef getenv /* msb_open() promises to look at the environment; nothing else here does */
+
+#define OPTIONS_MAX 65536 /* bytes */
+
+/* struct msb and struct msb_sandbox are the runtime's own handles. */
+static struct home *home_of(struct msb *m)
+{
+	return (struct home *)m;
+}
+
+static int read_options(const char *options, json_t **ret_value, struct home_options *o,
+			struct err *err)
+{
+	static const char *const keys[] = { "home", "engine", "libexec", "kernel", NULL };
+	struct json_at root;
+	int r;
+
+	if (!options)
+		return 0;
+	r = json_parse("options", options, strlen(options), OPTIONS_MAX, ret_value, err);
+	if (r < 0)
+		return r;
+	root = json_root(*ret_value, "options");
+	r = json_only_keys(&root, keys, err);
+	if (r == 0)
+		r = json_opt_str(&root, "home", &o->home, err);
+	if (r == 0)
+		r = json_opt_str(&root, "engine", &o->engine, err);
+	if (r == 0)
+		r = json_opt_str(&root, "libexec", &o->libexec, err);
+	if (r == 0)
+		r = json_opt_str(&root, "kernel", &o->kernel, err);
+	return r;
+}
+
+int msb_open(const char *options, struct msb **ret_m, struct msb_error *error)
+{
+	AUTO(json_decref) json_t *value = NULL;
+	struct home_options o = {
+		.home = getenv("MSB_HOME"),
+		.user_dir = getenv("HOME"),
+		.engine = getenv("MSB_ENGINE"),
+		.libexec = getenv("MSB_LIBEXEC"),
+		.kernel = getenv("MSB_KERNEL"),
+		.path = getenv("PATH"),
+	};
+	struct err err = ERR_INIT;
+	struct home *home = NULL;
+	int r;
+
+	if (!ret_m)
+		return error_argument("ret_m", error);
+	r = read_options(options, &value, &o, &err);
+	if (r == 0)
+		r = home_open(&o, &home, &err);
+	if (r < 0)
+		return error_out(&err, error);
+	*ret_m = (struct msb *)home;
+	return 0;
+}
+
+void msb_close(struct msb *m)
+{
+	home_close(home_of(m));
+}
+
+int msb_spec_check(struct msb *m, const char *spec, char **ret_normal, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	char *normal = NULL;
+
+	if (!m || !spec)
+		return error_argument(m ? "spec" : "m", error);
+	if (home_spec_check(home_of(m), spec, &normal, &err) < 0)
+		return error_out(&err, error);
+	if (ret_normal)
+		*ret_normal = normal;
+	else
+		free(normal);
+	return 0;
+}
+
+int msb_image_load(struct msb *m, int fd, const char *what, const char *name, char **ret_json,
+		   struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	char *json = NULL;
+
+	if (!m)
+		return error_argument("m", error);
+	if (home_image_load(home_of(m), fd, what ? what : "the archive", name, &json, &err) < 0)
+		return error_out(&err, error);
+	if (ret_json)
+		*ret_json = json;
+	else
+		free(json);
+	return 0;
+}
+
+int msb_image_list(struct msb *m, char **ret_json, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+
+	if (!m || !ret_json)
+		return error_argument(m ? "ret_json" : "m", error);
+	return home_image_list(home_of(m), ret_json, &err) < 0 ? error_out(&err, error) : 0;
+}
+
+int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	if (!m || !ret_json)
+		return error_argument(m ? "ret_json" : "m", error);
+	if (filter)
+		r = err_set(&err, ERR_INVALID, "a filter for lists is not supported yet");
+	else if (kind == MSB_SANDBOX)
+		r = home_sandbox_list(home_of(m), ret_json, &err);
+	else if (kind == MSB_IMAGE)
+		r = home_image_list(home_of(m), ret_json, &err);
+	else
+		r = err_set(&err, ERR_INVALID, "lists of kind %d are not supported yet", kind);
+	return r < 0 ? error_out(&err, error) : 0;
+}
+
+int msb_remove(struct msb *m, int kind, const char *name, int flags, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	if (!m || !name)
+		return error_argument(m ? "name" : "m", error);
+	if (kind != MSB_SANDBOX)
+		r = err_set(&err, ERR_INVALID, "removal of kind %d is not supported yet", kind);
+	else if (flags & ~MSB_FORCE)
+		r = err_set(&err, ERR_INVALID, "there is no flag %d", flags & ~MSB_FORCE);
+	else
+		r = home_sandbox_remove(home_of(m), name, flags & MSB_FORCE, &err);
+	return r < 0 ? error_out(&err, error) : 0;
+}
+
+int msb_sandbox_create(struct msb *m, const char *spec, struct msb_sandbox **ret_sb,
+		       struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	struct sandbox *sb = NULL;
+
+	if (!m || !spec || !ret_sb)
+		return error_argument(!m ? "m" : !spec ? "spec" : "ret_sb", error);
+	if (sandbox_create(home_of(m), spec, &sb, &err) < 0)
+		return error_out(&err, error);
+	*ret_sb = (struct msb_sandbox *)sb;
+	return 0;
+}

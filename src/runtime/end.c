@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "proto/frame.h"
+#include "proto/launch.h"
+#include "runtime/internal.h"
+
+#define STOP_SLACK_MS 20000 /* flush (5 s), kill (300 ms) and the end of QEMU, on a busy machine */
+#define CUT_SLACK_MS  10000
+
+static int end_json(const struct exit_record *end, char **ret_end, struct err *err)
+{
+	char *json;
+
+	if (!ret_end)
+		return 0;
+	json = exit_record_json(end);
+	if (!json)
+		return err_no_memory(err);
+	*ret_end = json;
+	return 0;
+}
+
+/* The monitor is gone: take its record over, once. */
+static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
+{
+	struct exit_record rec = { 0 };
+	int r = 0;
+
+	(void)pthread_mutex_lock(&sb->lock);
+	if (!sb->ended) {
+		struct err ignored = ERR_INIT;
+
+		/* Our folder is still open, even if another client has removed its name. */
+		if (exit_record_read(sb->run_dir, sb->id, &sb->end, &ignored) < 0)
+			sb->end = (struct exit_record){ .reason = "monitor-killed", .code = -1 };
+		r = home_record_end(sb->home, sb->id, sb->ephemeral, &rec, err);
+		if (r == 0)
+			home_detach(sb->home, sb->id);
+		sb->ended = r == 0;
+	}
+	if (r == 0)
+		r = end_json(&sb->end, ret_end, err);
+	(void)pthread_mutex_unlock(&sb->lock);
+	return r;
+}
+
+/* Wait for the monitor: 1 = it is gone, 0 = the time is over. */
+static int wait_gone(const struct sandbox *sb, int64_t timeout_ms, struct err *err)
+{
+	uint64_t start = clock_now_ns();
+
+	for (;;) {
+		struct pollfd p = { .fd = sb->pidfd, .events = POLLIN };
+		int64_t spent = (int64_t)((clock_now_ns() - start) / NS_PER_MS);
+		int64_t left = timeout_ms < 0 ? -1 : timeout_ms > spent ? timeout_ms - spent : 0;
+		int r = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+
+		if (r > 0)
+			return 1;
+		if (r < 0 && errno != EINTR)
+			return err_sys(err, errno, "wait for '%s'", sb->name);
+		if (r == 0 && left <= INT32_MAX && timeout_ms >= 0)
+			return 0;
+	}
+}
+
+int sandbox_wait(struct sandbox *sb, int64_t timeout_ms, char **ret_end, struct err *err)
+{
+	int r = wait_gone(sb, timeout_ms, err);
+
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		err_set(err, ERR_TIMEOUT, "sandbox '%s' is still running after %lld ms", sb->name,
+			(long long)timeout_ms);
+		return err_detail(err, ERR_NR_NONE, sb->name);
+	}
+	return take_end(sb, ret_end, err);
+}
+
+static int send_stop(int run_dir, const struct stop_request *request)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO(buf_done) struct buf b = { 0 };
+	struct sockaddr_un addr;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	socket_address(run_dir, "control.sock", &addr);
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -errno;
+	buf_init(&b, 4096);
+	r = stop_request_encode(&b, request);
+	if (r < 0)
+		return r;
+	/* A few bytes into an empty socket: they go out whole, or the monitor is gone. */
+	return send(fd, b.data, b.len, MSG_NOSIGNAL) == (ssize_t)b.len ? 0 : -EPIPE;
+}
+
+int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms, char **ret_end,
+		 struct err *err)
+{
+	static const enum stop_how hows[] = {
+		[SANDBOX_GRACEFUL] = STOP_GRACEFUL,
+		[SANDBOX_KILL] = STOP_KILL,
+		[SANDBOX_CUT] = STOP_CUT,
+	};
+	struct stop_request request = { 0 };
+	int64_t slack = how == SANDBOX_CUT ? CUT_SLACK_MS : STOP_SLACK_MS;
+	int r;
+
+	if ((unsigned)how >= SANDBOX_HOW_MAX)
+		return err_set(err, ERR_INVALID, "there is no way %d to stop", (int)how);
+	if (grace_ms < 0)
+		grace_ms = (int64_t)sb->stop_timeout_ms;
+	if (grace_ms > UINT32_MAX)
+		grace_ms = UINT32_MAX;
+	request.how = hows[how];
+	request.grace_ms = how == SANDBOX_GRACEFUL ? (uint32_t)grace_ms : 0;
+	/* Nobody listens once it ends by itself; then waiting is all there is to do. */
+	r = send_stop(sb->run_dir, &request);
+	if (r < 0 && r != -ECONNREFUSED && r != -ENOENT && r != -EPIPE && r != -ECONNRESET)
+		return err_sys(err, -r, "reach msb-sandbox of '%s'", sb->name);
+	return sandbox_wait(sb, request.grace_ms + slack, ret_end, err);
+}
+
+/* Another process's sandbox, or ours without a handle: through its socket, until its lock is free. */
+static int end_by_name(struct home *home, const struct state_sandbox *row, struct err *err)
+{
+	AUTO_CLOSE int run_dir =
+		openat(home->run_fd, row->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_CLOSE int lock = -1;
+	struct stop_request request = { .how = STOP_KILL };
+	int r;
+
+	if (run_dir < 0)
+		return errno == ENOENT ? 0
+				       : err_sys(err, errno, "open the folder of '%s'", row->name);
+	r = send_stop(run_dir, &request);
+	if (r < 0 && r != -ECONNREFUSED && r != -ENOENT && r != -EPIPE && r != -ECONNRESET)
+		return err_sys(err, -r, "reach msb-sandbox of '%s'", row->name);
+	lock = openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (lock < 0)
+		return errno == ENOENT ? 0
+				       : err_sys(err, errno, "open the lock of '%s'", row->name);
+	while (flock(lock, LOCK_EX) < 0) /* the monitor ends by its own deadlines */
+		if (errno != EINTR)
+			return err_sys(err, errno, "wait for the end of '%s'", row->name);
+	return 0;
+}
+
+static bool is_alive(const struct home *home, const char *id)
+{
+	AUTO_CLOSE int run_dir =
+		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_CLOSE int lock =
+		run_dir < 0 ? -1 : openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	return lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0;
+}
+
+int home_sandbox_remove(struct home *home, const char *name, bool force, struct err *err)
+{
+	struct state_sandbox row = { 0 };
+	int r = state_sandbox_get(home->state, name, &row, err);
+
+	if (r < 0)
+		return err->code == ERR_NOT_FOUND ? err_detail(err, ERR_NR_SANDBOX_NOT_FOUND, name)
+						  : r;
+	if (is_alive(home, row.id)) {
+		if (!force) {
+			err_set(err, ERR_BUSY, "sandbox '%s' is running; stop it first", row.name);
+			r = err_detail(err, ERR_NR_STILL_RUNNING, row.name);
+		} else {
+			r = end_by_name(home, &row, err);
+		}
+	}
+	if (r == 0)
+		r = state_sandbox_remove(home->state, row.id, err);
+	if (r == 0) {
+		home_detach(home, row.id);
+		remove_folder(home->run_fd, row.id);
+		remove_folder(home->sandboxes_fd, row.id);
+	}
+	state_sandbox_done(&row);
+	return r;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DOC: the home folder
+ *
+ *	MSB_HOME/			0700
+ *		db			state (0600)
+ *		images/			the store's own
+ *		sandboxes/ID/		disk of a sandbox that outlives its boots
+ *		run/ID/			one boot: lock, sockets, logs, exit record
+ *
+ * A home has one owner (home_open()'s caller) and is shared by the handles of its sandboxes, so
+ * that a handle stays usable after home_close().  The descriptors that keep attached sandboxes
+ * alive belong to the home, not to the handles.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "runtime/internal.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* The folder @path, made if missing, with mode 0700 whatever the umask is. */
+static int folder_open(int at, const char *path, int *ret_fd, struct err *err)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	if (mkdirat(at, path, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "make the folder '%s'", path);
+	fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, errno, "open the folder '%s'", path);
+	if (st.st_uid != geteuid())
+		return err_set(err, ERR_DENIED, "the folder '%s' belongs to another user", path);
+	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) < 0)
+		return err_sys(err, errno, "set the mode of '%s'", path);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* A copy, NULL for NULL; *failed is set when out of memory. */
+static char *copy(const char *text, bool *failed)
+{
+	char *c = text && *text ? strdup(text) : NULL;
+
+	*failed |= text && *text && !c;
+	return c;
+}
+
+static int home_path(const struct home_options *o, char **ret_path, struct err *err)
+{
+	char *path = NULL;
+
+	if (o->home && *o->home)
+		path = strdup(o->home);
+	else if (!o->user_dir || !*o->user_dir)
+		return err_set(err, ERR_INVALID, "MSB_HOME is not set and HOME is unknown");
+	else if (asprintf(&path, "%s/.microsandbox", o->user_dir) < 0)
+		path = NULL;
+	*ret_path = path;
+	return path ? 0 : err_no_memory(err);
+}
+
+int home_open(const struct home_options *o, struct home **ret_home, struct err *err)
+{
+	AUTO(home_unref) struct home *home = calloc(1, sizeof(*home));
+	AUTO_FREE char *path = NULL;
+	bool failed = false;
+	int r;
+
+	if (!home)
+		return err_no_memory(err);
+	home->refs = 1;
+	home->fd = home->run_fd = home->sandboxes_fd = -1;
+	(void)pthread_mutex_init(&home->lock, NULL);
+	home->user_dir = copy(o->user_dir, &failed);
+	home->engine = copy(o->engine, &failed);
+	home->libexec = copy(o->libexec, &failed);
+	home->kernel = copy(o->kernel, &failed);
+	home->search = copy(o->path, &failed);
+	if (failed)
+		return err_no_memory(err);
+	if (home->engine && strcmp(home->engine, "auto") != 0 && strcmp(home->engine, "kvm") != 0 &&
+	    strcmp(home->engine, "qemu") != 0)
+		return err_set(err, ERR_INVALID, "engine: '%.32s' is none of auto, kvm, qemu",
+			       home->engine);
+	r = home_path(o, &path, err);
+	if (r == 0)
+		r = folder_open(AT_FDCWD, path, &home->fd, err);
+	if (r < 0)
+		return r;
+	home->path = realpath(path, NULL);
+	if (!home->path)
+		return err_sys(err, errno, "open the folder '%s'", path);
+	r = folder_open(home->fd, "run", &home->run_fd, err);
+	if (r == 0)
+		r = folder_open(home->fd, "sandboxes", &home->sandboxes_fd, err);
+	if (r == 0)
+		r = store_open(home->fd, &home->store, err);
+	if (r == 0)
+		r = state_open(home->path, &home->state, err);
+	if (r == 0)
+		r = home_reconcile(home, err);
+	if (r < 0)
+		return r;
+	*ret_home = TAKE_PTR(home);
+	return 0;
+}
+
+struct home *home_ref(struct home *home)
+{
+	/* Pairs with the release in home_unref(). */
+	(void)__atomic_add_fetch(&home->refs, 1, __ATOMIC_RELAXED);
+	return home;
+}
+
+static void attached_free(struct attached *a)
+{
+	siginfo_t info;
+
+	if (a->pidfd >= 0) {
+		(void)waitid((idtype_t)P_PIDFD, (id_t)a->pidfd, &info, WEXITED | WNOHANG);
+		(void)close(a->pidfd);
+	}
+	if (a->watchdog >= 0)
+		(void)close(a->watchdog);
+	free(a);
+}
+
+static void drop_attached(struct home *home)
+{
+	struct attached *next;
+
+	(void)pthread_mutex_lock(&home->lock);
+	for (struct attached *a = home->attached; a; a = next) {
+		next = a->next;
+		attached_free(a);
+	}
+	home->attached = NULL;
+	(void)pthread_mutex_unlock(&home->lock);
+}
+
+void home_unref(struct home *home)
+{
+	if (!home || __atomic_sub_fetch(&home->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	drop_attached(home);
+	state_close(home->state);
+	store_close(home->store);
+	if (home->sandboxes_fd >= 0)
+		(void)close(home->sandboxes_fd);
+	if (home->run_fd >= 0)
+		(void)close(home->run_fd);
+	if (home->fd >= 0)
+		(void)close(home->fd);
+	(void)pthread_mutex_destroy(&home->lock);
+	free(home->path);
+	free(home->user_dir);
+	free(home->engine);
+	free(home->libexec);
+	free(home->kernel);
+	free(home->search);
+	free(home);
+}
+
+void home_close(struct home *home)
+{
+	if (!home)
+		return;
+	drop_attached(home);
+	home_unref(home);
+}
+
+static bool has_ended(const struct attached *a)
+{
+	struct pollfd p = { .fd = a->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* Forget those that ended while no handle looked, so that they hold no descriptor for ever. */
+static void sweep(struct home *home)
+{
+	struct attached *ended = NULL, *a;
+	struct exit_record rec;
+	struct err err = ERR_INIT;
+
+	(void)pthread_mutex_lock(&home->lock);
+	for (struct attached **at = &home->attached; (a = *at);) {
+		if (!has_ended(a)) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		a->next = ended;
+		ended = a;
+	}
+	(void)pthread_mutex_unlock(&home->lock);
+	while ((a = ended)) {
+		ended = a->next;
+		/* Best effort: a later call of any process does it again. */
+		IGNORE_RESULT(home_record_end(home, a->id, a->ephemeral, &rec, &err));
+		attached_free(a);
+	}
+}
+
+int home_attach(struct home *home, const char *id, bool ephemeral, int pidfd, int watchdog,
+		struct err *err)
+{
+	struct attached *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		(void)close(pidfd);
+		(void)close(watchdog);
+		return err_no_memory(err);
+	}
+	sweep(home);
+	(void)snprintf(a->id, sizeof(a->id), "%s", id);
+	a->ephemeral = ephemeral;
+	a->pidfd = pidfd;
+	a->watchdog = watchdog;
+	(void)pthread_mutex_lock(&home->lock);
+	a->next = home->attached;
+	home->attached = a;
+	(void)pthread_mutex_unlock(&home->lock);
+	return 0;
+}
+
+void home_detach(struct home *home, const char *id)
+{
+	struct attached *a;
+
+	(void)pthread_mutex_lock(&home->lock);
+	for (struct attached **at = &home->attached; (a = *at); at = &a->next) {
+		if (strcmp(a->id, id) != 0)
+			continue;
+		*at = a->next;
+		attached_free(a);
+		break;
+	}
+	(void)pthread_mutex_unlock(&home->lock);
+}
+
+int home_spec_check(struct home *home, const char *text, char **ret_normal, struct err *err)
+{
+	AUTO(spec_done) struct spec spec = { 0 };
+	int r = spec_parse(text, strlen(text), &spec, err);
+
+	if (r == 0)
+		r = spec_resolve(&spec, home->user_dir, err);
+	return r < 0 ? r : spec_normal(&spec, ret_normal, err);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNTIME_INTERNAL_H
+#define RUNTIME_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/defer.h"
+#include "base/err.h"
+#include "image/image.h"
+#include "json/json.h"
+#include "proto/agent.h"
+#include "runtime/exit_record.h"
+#include "runtime/runtime.h"
+#include "runtime/spec.h"
+#include "state/state.h"
+
+#define SANDBOX_ID_LEN 16   /* hex digits */
+#define SPEC_MAX_LIST  4096 /* strings in one list */
+
+/* ---- util.c ---- */
+
+int err_no_memory(struct err *err);
+/* The JSON of a finished writer as a string of its own; @o_error is json_out_end()'s. */
+MUST_CHECK int take_json(struct buf *b, char **ret_json, struct err *err);
+/* @n_digits lower-case hex digits from the kernel's random numbers, and a NUL. */
+MUST_CHECK int random_hex(char *out, size_t n_digits);
+/* Remove the folder @name below @dir_fd and the files in it. Best effort. */
+void remove_folder(int dir_fd, const char *name);
+/* @fd is a socket of ours: address of @name in the folder @dir_fd, however long its path is. */
+struct sockaddr_un;
+void socket_address(int dir_fd, const char *name, struct sockaddr_un *ret);
+/* Last @max bytes of a file, with control characters made spaces; may be "". */
+void read_tail(int dir_fd, const char *name, char *out, size_t max);
+/* Edit distance of @a and @b is at most 2. */
+bool nearly_equal(const char *a, const char *b);
+
+/* ---- spec.c: what the exec request shares ---- */
+
+/* All keys are among @keys (suggestion), and none of @later is there ("not supported yet"). */
+MUST_CHECK int keys_check(const struct json_at *object, const char *const *keys,
+			  const char *const *later, struct err *err);
+MUST_CHECK int copy_str(const struct json_at *object, const char *key, char **ret, struct err *err);
+MUST_CHECK int copy_list(const struct json_at *at, struct str_list *ret, struct err *err);
+/* The member `env` of @object as "K=V", sorted. */
+MUST_CHECK int copy_env(const struct json_at *object, struct str_list *ret, struct err *err);
+
+/* ---- home.c ---- */
+
+/* A sandbox that ends with this process: the ends of it that must stay open. */
+struct attached {
+	char id[SANDBOX_ID_LEN + 1];
+	bool ephemeral;
+	int pidfd, watchdog; /* owned */
+	struct attached *next;
+};
+
+struct home {
+	char *path;		      /* owned; absolute, free of links */
+	char *user_dir;		      /* owned; may be NULL */
+	char *engine;		      /* owned; may be NULL */
+	char *libexec;		      /* owned; may be NULL */
+	char *kernel;		      /* owned; may be NULL */
+	char *search;		      /* owned; PATH, may be NULL */
+	int fd, run_fd, sandboxes_fd; /* owned */
+	struct store *store;	      /* owned */
+	struct state *state;	      /* owned */
+	int refs;		      /* shared: home_open()'s and one of each sandbox; atomic */
+	pthread_mutex_t lock;
+	/* under lock */
+	struct attached *attached; /* owned */
+};
+
+struct home *home_ref(struct home *home);
+void home_unref(struct home *home);
+DEFINE_AUTO(struct home *, home_unref);
+/* Take over both descriptors, also on failure. */
+MUST_CHECK int home_attach(struct home *home, const char *id, bool ephemeral, int pidfd,
+			   int watchdog, struct err *err);
+/* Drop what belongs to this sandbox, which has ended. */
+void home_detach(struct home *home, const char *id);
+
+/* ---- reconcile.c ---- */
+
+/* What ended without us: run folders whose lock is free, rows that say "running" wrongly. */
+MUST_CHECK int home_reconcile(struct home *home, struct err *err);
+/* Take over the end of a sandbox: row, run folder, disk of an ephemeral one. */
+MUST_CHECK int home_record_end(struct home *home, const char *id, bool ephemeral,
+			       struct exit_record *ret_record, struct err *err);
+
+/* ---- install.c ---- */
+
+/* The files that a boot needs, open. */
+struct runtime_files {
+	char *monitor;			/* path of msb-sandbox; owned */
+	char *qemu;			/* path; owned */
+	int kernel, initramfs, modules; /* owned; modules is -1 if there are none */
+};
+void runtime_files_done(struct runtime_files *f);
+static inline void runtime_files_done_auto(struct runtime_files *f)
+{
+	runtime_files_done(f);
+}
+/* NOT_INSTALLED, NO_ENGINE, naming what is missing and where it was looked for. */
+MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *spec,
+				  struct runtime_files *ret_files, struct err *err);
+
+/* ---- images.c ---- */
+
+/* The image of a spec, which names no folder. IMAGE_NOT_FOUND. */
+MUST_CHECK int home_image_open(struct home *home, const char *text, struct image **ret_image,
+			       struct err *err);
+
+/* ---- launch.c ---- */
+
+#define LAUNCH_MAX_STAGES 8
+
+/* One boot: what goes in, and what comes out of it. */
+struct launch {
+	struct home *home;		   /* borrowed */
+	const struct spec *spec;	   /* borrowed */
+	const char *id, *name;		   /* borrowed */
+	struct image *image;		   /* borrowed; NULL: the root is a folder */
+	const struct runtime_files *files; /* borrowed */
+	int run_dir;			   /* borrowed: MSB_HOME/run/ID */
+	int lock;			   /* borrowed: holds the flock */
+	int upper;			   /* borrowed: the ext4 disk, -1: none */
+	uint64_t upper_size;		   /* bytes */
+	/* results; owned by the caller */
+	int pidfd, watchdog;
+	uint64_t spawned_at; /* CLOCK_MONOTONIC, ns */
+	struct {
+		char stage[24];
+		uint64_t ns; /* since the spawn */
+	} stages[LAUNCH_MAX_STAGES];
+	size_t n_stages;
+};
+/**
+ * launch_run() - Spawn the monitor and wait until the guest is ready
+ *
+ * On failure the monitor is gone, and pidfd and watchdog are -1.
+ */
+MUST_CHECK int launch_run(struct launch *l, struct err *err);
+
+/* Frames of the ready pipe until READY; fills @l->stages. */
+MUST_CHECK int ready_wait(struct launch *l, int ready_fd, uint64_t deadline_ns, struct err *err);
+
+/* ---- disk.c ---- */
+
+struct launch_spec;
+/* Descriptors for the monitor: a map that grows. */
+struct fd_map {
+	struct spawn_fd *fds; /* owned */
+	size_t n;
+	uint32_t next; /* number of the next disk or folder */
+	int *opened;   /* owned, with what is in it: what was opened for the map */
+	size_t n_opened;
+};
+
+/* Disk, partitions and mounts into both specs. */
+MUST_CHECK int layout_build(const struct launch *l, struct launch_spec *launch,
+			    struct boot_spec *boot, struct fd_map *map, struct err *err);
+MUST_CHECK int fd_map_add(struct fd_map *map, int from, uint32_t to);
+void fd_map_done(struct fd_map *map);
+static inline void fd_map_done_auto(struct fd_map *map)
+{
+	fd_map_done(map);
+}
+
+/* ---- sandbox.c, exec.c ---- */
+
+struct sandbox {
+	struct home *home; /* shared */
+	char id[SANDBOX_ID_LEN + 1];
+	char name[129];
+	int run_dir; /* owned */
+	int pidfd;   /* owned; -1 once the end was seen */
+	bool ephemeral;
+	uint64_t stop_timeout_ms;
+	char *shell;			 /* owned */
+	struct str_list entrypoint, cmd; /* owned */
+	char *boot_times;		 /* owned JSON */
+	pthread_mutex_t lock;
+	/* under lock */
+	bool ended;
+	struct exit_record end;
+};
+
+#endif /* RUNTIME_INTERNAL_H */

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DOC: what ended without us
+ *
+ * A run folder is made under the name ".new-ID", with its lock taken, and renamed to ID: so a
+ * folder with a name of 16 digits always has a lock, and a free lock means that the monitor and
+ * all its children are gone.  The taker of such a lock takes the end over (exit record, row,
+ * disk) and deletes the folder while it holds the lock.  What is left of ".new-" folders is
+ * deleted once it is a minute old.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "runtime/internal.h"
+
+#define MAX_PER_CALL  64	       /* run folders looked at in one call; about 0.1 ms each */
+#define MAX_BUDGET_NS (20 * NS_PER_MS) /* runtime.md section 6 */
+#define NEW_FOLDER_S  60	       /* a start is between mkdir and rename for microseconds */
+
+static int record_row(struct home *home, const char *id, bool ephemeral,
+		      const struct exit_record *rec, struct err *err)
+{
+	struct state_sandbox sb = { 0 };
+	AUTO_FREE char *id_copy = strdup(id);
+	AUTO_FREE char *status = NULL;
+	AUTO_FREE char *reason = strdup(rec->reason);
+
+	if (ephemeral)
+		return state_sandbox_remove(home->state, id, err);
+	status = strdup(exit_reason_status(rec->reason));
+	if (!id_copy || !status || !reason)
+		return err_no_memory(err);
+	sb.id = id_copy;
+	sb.status = status;
+	sb.reason = reason;
+	sb.exit_code = rec->code;
+	sb.exit_signal = rec->signal;
+	sb.flushed = rec->flushed;
+	sb.ended_at = rec->ended_at;
+	return state_sandbox_set_end(home->state, &sb, err);
+}
+
+int home_record_end(struct home *home, const char *id, bool ephemeral,
+		    struct exit_record *ret_record, struct err *err)
+{
+	AUTO_CLOSE int run_dir =
+		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct exit_record rec = { .reason = "monitor-killed", .code = -1 };
+	struct err ignored = ERR_INIT;
+	int r;
+
+	rec.ended_at = clock_wall_ns();
+	/* A record that cannot be believed is as good as none. */
+	if (run_dir >= 0)
+		IGNORE_RESULT(exit_record_read(run_dir, id, &rec, &ignored));
+	r = record_row(home, id, ephemeral, &rec, err);
+	if (r < 0)
+		return r;
+	if (ephemeral)
+		remove_folder(home->sandboxes_fd, id);
+	remove_folder(home->run_fd, id);
+	*ret_record = rec;
+	return 0;
+}
+
+static bool is_id(const char *name)
+{
+	return strlen(name) == SANDBOX_ID_LEN && strspn(name, "0123456789abcdef") == SANDBOX_ID_LEN;
+}
+
+/* The free lock of a run folder, taken; -1 if the sandbox lives or the lock cannot be had. */
+static int take_free_lock(int run_dir)
+{
+	AUTO_CLOSE int lock = openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
+		return -1;
+	return TAKE_FD(lock);
+}
+
+static void reconcile_folder(struct home *home, const char *id)
+{
+	AUTO_CLOSE int run_dir =
+		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_CLOSE int lock = run_dir < 0 ? -1 : take_free_lock(run_dir);
+	struct state_sandbox sb = { 0 };
+	struct err err = ERR_INIT;
+	struct exit_record rec;
+	bool ephemeral;
+
+	if (lock < 0)
+		return;
+	ephemeral = state_sandbox_get(home->state, id, &sb, &err) < 0 || sb.ephemeral;
+	/* A lookup that failed for another reason than "no such row" must delete nothing. */
+	if (err.code == ERR_NONE || err.code == ERR_NOT_FOUND)
+		IGNORE_RESULT(home_record_end(home, id, ephemeral, &rec, &err));
+	state_sandbox_done(&sb);
+}
+
+static void reconcile_new_folder(struct home *home, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(home->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_mtime + NEW_FOLDER_S < time(NULL))
+		remove_folder(home->run_fd, name);
+}
+
+struct wrong_rows {
+	struct home *home;
+	struct str_list ids;
+};
+
+/* Rows that say "alive" without a run folder: the machine lost the folder, or a start died. */
+static int find_wrong_row(void *user, const struct state_sandbox *sb)
+{
+	struct wrong_rows *w = user;
+	struct stat st;
+
+	if (strcmp(sb->status, "starting") != 0 && strcmp(sb->status, "running") != 0)
+		return 0;
+	if (fstatat(w->home->run_fd, sb->id, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return 0;
+	return str_list_add(&w->ids, sb->id);
+}
+
+static int correct_rows(struct home *home, struct err *err)
+{
+	struct wrong_rows w = { .home = home };
+	struct exit_record rec;
+	int r = state_sandbox_list(home->state, find_wrong_row, &w, err);
+
+	for (size_t i = 0; r == 0 && i < w.ids.n; i++) {
+		struct state_sandbox sb = { 0 };
+		struct err gone = ERR_INIT;
+
+		if (state_sandbox_get(home->state, w.ids.items[i], &sb, &gone) < 0)
+			continue;
+		r = home_record_end(home, sb.id, sb.ephemeral, &rec, err);
+		state_sandbox_done(&sb);
+	}
+	str_list_done(&w.ids);
+	return r;
+}
+
+int home_reconcile(struct home *home, struct err *err)
+{
+	uint64_t deadline = clock_now_ns() + MAX_BUDGET_NS;
+	int fd = openat(home->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int n = 0;
+
+	if (!dir) {
+		int sys = errno;
+
+		if (fd >= 0)
+			(void)close(fd);
+		return err_sys(err, sys, "read the folder '%s/run'", home->path);
+	}
+	while (n < MAX_PER_CALL && clock_now_ns() < deadline && (e = readdir(dir))) {
+		if (is_id(e->d_name)) {
+			reconcile_folder(home, e->d_name);
+			n++;
+		} else if (strncmp(e->d_name, ".new-", 5) == 0) {
+			reconcile_new_folder(home, e->d_name);
+			n++;
+		}
+	}
+	(void)closedir(dir);
+	return correct_rows(home, err);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/defer.h"
+#include "base/err.h"
+
+/*
+ * The life of sandboxes as the library sees it.  A home is one MSB_HOME with its store and
+ * database; a sandbox is a handle to one monitor process; a stream carries one program.
+ * src/lib puts the public API on top.
+ *
+ * Homes and sandboxes may be used from any thread.
+ */
+struct home;
+struct sandbox;
+struct stream;
+
+/* Where things are; strings are borrowed for the call, NULL: the default. */
+struct home_options {
+	const char *home;     /* NULL: ~/.microsandbox */
+	const char *user_dir; /* the caller's home directory, for the default and for "~/" */
+	const char *engine;   /* what `auto` of a spec means: "auto", "kvm", "qemu" */
+	const char *libexec;  /* folder of msb-sandbox and the initramfs */
+	const char *kernel;   /* a vmlinux; its modules.erofs lies beside it */
+	const char *path;     /* PATH, to find QEMU */
+};
+
+/**
+ * home_open() - Open a home, made if missing, modes repaired, leftovers removed
+ *
+ * Local files only.  The one reference that it returns ends by home_close().
+ */
+MUST_CHECK int home_open(const struct home_options *options, struct home **ret_home,
+			 struct err *err);
+/* Attached sandboxes begin to end; handles that are still open stay usable. */
+void home_close(struct home *home);
+DEFINE_AUTO(struct home *, home_close);
+
+/* As in <microsandbox.h>; JSON is owned by the caller. */
+MUST_CHECK int home_spec_check(struct home *home, const char *spec, char **ret_normal,
+			       struct err *err);
+MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, const char *name,
+			       char **ret_json, struct err *err);
+MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
+/* [{"name","id","status","reason","image","created_at",...}] */
+MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
+/* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first. */
+MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool force,
+				   struct err *err);
+
+enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_HOW_MAX };
+
+/**
+ * sandbox_create() - Create and boot a sandbox that ends with this process
+ * @spec:	JSON
+ *
+ * Blocks until the guest is ready.  A failed call leaves nothing behind.
+ */
+MUST_CHECK int sandbox_create(struct home *home, const char *spec, struct sandbox **ret_sb,
+			      struct err *err);
+/* Release the handle; the sandbox lives on. */
+void sandbox_close(struct sandbox *sb);
+DEFINE_AUTO(struct sandbox *, sandbox_close);
+const char *sandbox_name(const struct sandbox *sb);
+const char *sandbox_id(const struct sandbox *sb);
+MUST_CHECK int sandbox_boot_times(struct sandbox *sb, char **ret_json, struct err *err);
+/* @ret_end may be NULL. */
+MUST_CHECK int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms,
+			    char **ret_end, struct err *err);
+MUST_CHECK int sandbox_wait(struct sandbox *sb, int64_t timeout_ms, char **ret_end,
+			    struct err *err);
+/* Start a program; does not wait. */
+MUST_CHECK int sandbox_exec(struct sandbox *sb, const char *request, struct stream **ret_stream,
+			    struct err *err);
+
+#endif /* RUNTIME_RUNTIME_H */

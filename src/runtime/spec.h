@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef RUNTIME_SPEC_H
+#define RUNTIME_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/defer.h"
+#include "base/err.h"
+#include "proto/agent.h"
+
+/*
+ * What a caller may ask for: the sandbox spec and the exec request, both JSON, checked here and
+ * nowhere else.  The keys are in docs/api/spec.md.
+ */
+#define SPEC_MAX_LEN	(4u << 20) /* bytes of JSON */
+#define SPEC_MAX_MOUNTS 64
+
+enum spec_engine { SPEC_ENGINE_AUTO, SPEC_ENGINE_KVM, SPEC_ENGINE_QEMU, SPEC_ENGINE_MAX };
+enum spec_root {
+	SPEC_ROOT_MANAGED,
+	SPEC_ROOT_TMPFS,
+	SPEC_ROOT_NONE,
+	SPEC_ROOT_DIRECT,
+	SPEC_ROOT_MAX
+};
+
+/* One bind mount. */
+struct spec_mount {
+	char *target; /* absolute path in the guest */
+	char *source; /* folder on the host; absolute once resolved */
+	bool read_only, nosuid, noexec, nodev;
+};
+
+struct spec_label {
+	char *key, *value;
+};
+
+/* A checked spec.  Strings are owned by it. */
+struct spec {
+	char *name;  /* NULL: to be generated */
+	char *image; /* reference, or the path of a folder */
+	bool image_is_path;
+	enum spec_engine engine;
+	uint32_t cpus;
+	uint64_t memory_mib;
+	enum spec_root root;
+	uint64_t root_size_mib; /* managed: size of the disk; tmpfs: 0 = the kernel's default */
+	struct str_list env;	/* "K=V" */
+	char *workdir, *user, *hostname, *shell; /* NULL: the default */
+	bool entrypoint_set, cmd_set;		 /* else the image's */
+	struct str_list entrypoint, cmd;
+	struct spec_label *labels;
+	size_t n_labels;
+	struct spec_mount *mounts; /* parents first */
+	size_t n_mounts;
+	bool ephemeral;
+	bool reuse; /* a stopped sandbox of this name with an equal spec is booted again */
+	uint64_t start_timeout_ms, stop_timeout_ms;
+};
+void spec_done(struct spec *spec);
+static inline void spec_done_auto(struct spec *spec)
+{
+	spec_done(spec);
+}
+
+/**
+ * spec_parse() - Check a spec; looks at nothing but its text
+ * @err:	INVALID: the path of the key, the value, a suggestion
+ */
+MUST_CHECK int spec_parse(const void *text, size_t len, struct spec *ret_spec, struct err *err);
+
+/**
+ * spec_resolve() - Look at the host: local paths become absolute and must be folders
+ * @home_dir:	For "~/"; NULL if unknown
+ * @err:	INVALID, NOT_FOUND, DENIED, with the path
+ */
+MUST_CHECK int spec_resolve(struct spec *spec, const char *home_dir, struct err *err);
+
+/* The spec as JSON with all defaults but without `reuse`: equal texts mean equal sandboxes. */
+MUST_CHECK int spec_normal(const struct spec *spec, char **ret_json, struct err *err);
+
+/* A sandbox, volume or snapshot name. */
+bool spec_name_valid(const char *name);
+
+/* What an exec request adds to struct exec_request: where the command comes from. */
+enum exec_source { EXEC_COMMAND, EXEC_SCRIPT, EXEC_DEFAULT, EXEC_SOURCE_MAX };
+
+/* What a sandbox knows about commands; all borrowed. */
+struct exec_defaults {
+	const struct str_list *entrypoint, *cmd;
+	const char *shell;
+};
+
+/**
+ * exec_parse() - Check an exec request and make it the agent's
+ * @err:	INVALID; number 201 if there is no default command
+ */
+MUST_CHECK int exec_parse(const char *text, const struct exec_defaults *defaults,
+			  struct exec_request *ret_request, struct err *err);
+
+#endif /* RUNTIME_SPEC_H */

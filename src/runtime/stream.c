@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DOC: an exec stream
+ *
+ * Out: HELLO and OPEN_EXEC, then STDIN, STDIN_EOF, SIGNAL, RESIZE.  What the socket does not take
+ * waits in `out`, at most OUT_MAX bytes: stream_write() takes no more than fits, which is the
+ * back pressure.  In: one frame at a time in `in`, which never holds more than the longest frame:
+ * a reader that does not read stops the guest through the flow control of the connection.
+ *
+ * When the other thread leaves bytes in `out` while stream_wait() sleeps, the eventfd `wake`
+ * makes it poll for POLLOUT as well.  A program with a loop of its own asks stream_want().
+ */
+#include "runtime/stream.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "proto/frame.h"
+#include "runtime/internal.h"
+
+#define OUT_MAX	    (256u << 10) /* bytes of input that wait for the socket */
+#define OUT_SLACK   (64u << 10)	 /* for frames other than input */
+#define STDIN_CHUNK (32u << 10)	 /* bytes of one STDIN frame */
+#define READ_CHUNK  (64u << 10)	 /* bytes of one recv(), as long as no longer frame waits */
+#define MAX_SIGNAL  64
+
+/* What may come next from the guest. */
+enum stream_state {
+	STREAM_HELLO,	/* its HELLO */
+	STREAM_OPENING, /* STARTED or FAILED */
+	STREAM_RUNNING, /* output, EXITED */
+	STREAM_LAST,	/* nothing: END is to be told */
+	STREAM_OVER,	/* END was told; the descriptor is at rest */
+	STREAM_STATE_MAX,
+};
+
+struct stream {
+	int fd;	  /* owned */
+	int wake; /* owned eventfd: `out` has bytes that the waiting thread does not know of */
+	/* reading thread only */
+	enum stream_state state;
+	struct buf in;
+	size_t used;	 /* bytes of `in` that the last event has borrowed */
+	struct buf json; /* of the last event */
+	int end_number;	 /* of END */
+	char end_text[160];
+	pthread_mutex_t lock;
+	/* under lock */
+	struct buf out;
+	bool write_closed; /* EOF was sent, or the program closed its end, or all is over */
+	bool broken;	   /* the socket takes nothing any more */
+};
+
+/* Send what waits; under lock. */
+static void flush_out(struct stream *s)
+{
+	while (s->out.len > 0 && !s->broken) {
+		ssize_t n = send(s->fd, s->out.data, s->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n >= 0)
+			buf_take(&s->out, (size_t)n);
+		else if (errno == EAGAIN)
+			break;
+		else if (errno != EINTR)
+			s->broken = true; /* the reader sees why */
+	}
+	if (s->broken)
+		buf_clear(&s->out);
+}
+
+static void flush_and_wake(struct stream *s)
+{
+	uint64_t one = 1;
+
+	flush_out(s);
+	if (s->out.len > 0)
+		IGNORE_RESULT(write(s->wake, &one, sizeof(one)) < 0); /* full: it is awake */
+}
+
+int stream_new(int fd, const struct exec_request *request, struct stream **ret_stream,
+	       struct err *err)
+{
+	AUTO(stream_close) struct stream *s = calloc(1, sizeof(*s));
+	struct hello hello = { .min = AGENT_PROTO_MIN, .max = AGENT_PROTO_MAX };
+	int r;
+
+	if (!s) {
+		(void)close(fd);
+		return err_no_memory(err);
+	}
+	s->fd = fd;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	buf_init(&s->in, FRAME_HEADER + FRAME_MAX_PAYLOAD);
+	buf_init(&s->json, 8192);
+	buf_init(&s->out, 2 * FRAME_HEADER + FRAME_MAX_PAYLOAD + OUT_MAX);
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->wake < 0)
+		return err_sys(err, errno, "start a program");
+	s->write_closed = !request->stdin_open;
+	r = hello_encode(&s->out, &hello);
+	if (r == 0)
+		r = exec_request_encode(&s->out, request);
+	if (r == -ENOMEM)
+		return err_no_memory(err);
+	if (r < 0)
+		return err_set(err, ERR_INVALID,
+			       "arguments and environment of the program are longer than %u bytes",
+			       FRAME_MAX_PAYLOAD);
+	flush_out(s);
+	*ret_stream = TAKE_PTR(s);
+	return 0;
+}
+
+void stream_close(struct stream *s)
+{
+	if (!s)
+		return;
+	(void)close(s->fd);
+	if (s->wake >= 0)
+		(void)close(s->wake);
+	buf_done(&s->in);
+	buf_done(&s->json);
+	buf_done(&s->out);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+int stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+short stream_want(struct stream *s)
+{
+	short want = POLLIN;
+
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->out.len > 0)
+		want |= POLLOUT;
+	(void)pthread_mutex_unlock(&s->lock);
+	return want;
+}
+
+static void stop_writing(struct stream *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->write_closed = true;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void ending(struct stream *s, int number, const char *text)
+{
+	s->state = STREAM_LAST;
+	s->end_number = number;
+	(void)snprintf(s->end_text, sizeof(s->end_text), "%s", text);
+	stop_writing(s);
+}
+
+static int json_event(struct stream *s, struct json_out *o, struct stream_event *ev)
+{
+	if (json_out_end(o) < 0)
+		return -ENOMEM;
+	ev->json = buf_cstr(&s->json);
+	return ev->json ? 1 : -ENOMEM;
+}
+
+static void json_begin(struct stream *s, struct json_out *o)
+{
+	buf_clear(&s->json);
+	json_out_init(o, &s->json);
+	json_put_object(o, NULL);
+}
+
+static int on_started(struct stream *s, const struct frame *f, struct stream_event *ev)
+{
+	struct exec_started x;
+	struct json_out o;
+
+	if (exec_started_decode(f->payload, f->len, &x) < 0)
+		return -EPROTO;
+	s->state = STREAM_RUNNING;
+	json_begin(s, &o);
+	json_put_u64(&o, "session", x.session);
+	json_put_end(&o);
+	ev->type = STREAM_STARTED;
+	ev->number = x.pid;
+	return json_event(s, &o, ev);
+}
+
+static int on_failed(struct stream *s, const struct frame *f, struct stream_event *ev)
+{
+	struct failure x;
+	struct json_out o;
+
+	if (failure_decode(f->payload, f->len, &x) < 0)
+		return -EPROTO;
+	ending(s, 0, "");
+	json_begin(s, &o);
+	json_put_str(&o, "kind", x.kind);
+	json_put_str(&o, "message", x.message);
+	json_put_str(&o, "subject", x.subject);
+	json_put_end(&o);
+	ev->type = STREAM_FAILED;
+	ev->number = x.sys;
+	return json_event(s, &o, ev);
+}
+
+static int on_exited(struct stream *s, const struct frame *f, struct stream_event *ev)
+{
+	struct exec_exited x;
+	struct json_out o;
+
+	if (exec_exited_decode(f->payload, f->len, &x) < 0)
+		return -EPROTO;
+	ending(s, 0, "");
+	json_begin(s, &o);
+	json_put_u64(&o, "code", x.code);
+	json_put_u64(&o, "signal", x.signal);
+	json_put_bool(&o, "core", x.core);
+	json_put_bool(&o, "timed_out", x.timed_out);
+	json_put_bool(&o, "oom", x.oom);
+	json_put_bool(&o, "pipes_open", x.pipes_open);
+	json_put_end(&o);
+	ev->type = STREAM_EXITED;
+	ev->number = x.code;
+	return json_event(s, &o, ev);
+}
+
+static int on_data(const struct frame *f, enum stream_channel channel, struct stream_event *ev)
+{
+	if (f->len > FRAME_MAX_DATA)
+		return -EPROTO;
+	if (f->len == 0)
+		return 0;
+	ev->type = STREAM_DATA;
+	ev->channel = (int)channel;
+	ev->data = f->payload;
+	ev->len = f->len;
+	return 1;
+}
+
+/* The agent refuses the stream. */
+static int on_error(struct stream *s, const struct frame *f)
+{
+	struct proto_error x;
+	char text[128];
+
+	if (proto_error_decode(f->payload, f->len, &x) < 0)
+		return -EPROTO;
+	if (strcmp(x.code, "busy") == 0) {
+		ending(s, ERR_NR_BUSY, "the sandbox has too many programs already");
+	} else if (strcmp(x.code, "stopping") == 0) {
+		ending(s, ERR_NR_NOT_RUNNING, "the sandbox is being stopped");
+	} else if (strcmp(x.code, "unsupported") != 0 || s->state != STREAM_RUNNING) {
+		(void)snprintf(text, sizeof(text), "the agent refused the request: %s", x.code);
+		ending(s, ERR_NR_PROTOCOL, text);
+	}
+	return 0;
+}
+
+static int on_hello(struct stream *s, const struct frame *f)
+{
+	struct hello x;
+
+	if (hello_decode(f->payload, f->len, &x) < 0)
+		return -EPROTO;
+	if (x.min > AGENT_PROTO_MAX || x.max < AGENT_PROTO_MIN)
+		ending(s, ERR_NR_PROTOCOL,
+		       "the agent of the guest speaks another protocol version");
+	else
+		s->state = STREAM_OPENING;
+	return 0;
+}
+
+/* 1 = an event, 0 = none of this frame, -EPROTO: it may not come now, -ENOMEM. */
+static int take_frame(struct stream *s, const struct frame *f, struct stream_event *ev)
+{
+	bool running = s->state == STREAM_RUNNING;
+
+	if (f->type == FRAME_ERROR)
+		return on_error(s, f);
+	if (s->state == STREAM_HELLO)
+		return f->type == FRAME_HELLO ? on_hello(s, f) : -EPROTO;
+	if (s->state == STREAM_OPENING)
+		return f->type == FRAME_STARTED	 ? on_started(s, f, ev)
+		       : f->type == FRAME_FAILED ? on_failed(s, f, ev)
+						 : -EPROTO;
+	if (!running)
+		return -EPROTO;
+	switch (f->type) {
+	case FRAME_STDOUT:
+		return on_data(f, STREAM_STDOUT, ev);
+	case FRAME_STDERR:
+		return on_data(f, STREAM_STDERR, ev);
+	case FRAME_TTY:
+		return on_data(f, STREAM_TTY, ev);
+	case FRAME_EXITED:
+		return on_exited(s, f, ev);
+	case FRAME_STDIN_CLOSED:
+		stop_writing(s);
+		ev->type = STREAM_STDIN_ERROR;
+		ev->number = EPIPE;
+		return 1;
+	default:
+		return -EPROTO;
+	}
+}
+
+/* END, and a descriptor that says nothing any more: an eventfd takes its number. */
+static int tell_end(struct stream *s, struct stream_event *ev, struct err *err)
+{
+	AUTO_CLOSE int rest = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct json_out o;
+
+	(void)pthread_mutex_lock(&s->lock);
+	s->broken = s->write_closed = true;
+	buf_clear(&s->out);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (rest < 0 || dup3(rest, s->fd, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "end a stream");
+	s->state = STREAM_OVER;
+	ev->type = STREAM_END;
+	ev->number = s->end_number;
+	if (s->end_number == 0)
+		return 1;
+	json_begin(s, &o);
+	json_put_str(&o, "message", s->end_text);
+	json_put_end(&o);
+	return json_event(s, &o, ev) < 0 ? err_no_memory(err) : 1;
+}
+
+/* 1 = bytes came, 0 = none now or the stream is ending. */
+static int fill_in(struct stream *s, struct err *err)
+{
+	size_t room = s->in.max - s->in.len < READ_CHUNK ? s->in.max - s->in.len : READ_CHUNK;
+	void *p = buf_room(&s->in, room);
+	ssize_t n;
+
+	if (!p)
+		return err_no_memory(err);
+	do
+		n = recv(s->fd, p, room, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		buf_grew(&s->in, (size_t)n);
+		return 1;
+	}
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	ending(s, ERR_NR_EXEC_LOST, "the sandbox ended while the program was running");
+	return 0;
+}
+
+int stream_next(struct stream *s, struct stream_event *ret_ev, struct err *err)
+{
+	struct stream_event ev = { 0 };
+	struct frame f;
+	int64_t took;
+	int r;
+
+	buf_take(&s->in, s->used);
+	s->used = 0;
+	(void)pthread_mutex_lock(&s->lock);
+	flush_out(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	for (;;) {
+		if (s->state == STREAM_OVER)
+			return 0;
+		if (s->state == STREAM_LAST) {
+			r = tell_end(s, &ev, err);
+			break;
+		}
+		took = frame_next(s->in.data, s->in.len, &f);
+		r = took < 0 ? -EPROTO : took > 0 ? take_frame(s, &f, &ev) : 0;
+		if (r == -EPROTO) {
+			ending(s, ERR_NR_PROTOCOL, "the agent of the guest broke the protocol");
+			continue;
+		}
+		if (r < 0)
+			return err_no_memory(err);
+		if (r == 1) {
+			s->used = (size_t)took;
+			break;
+		}
+		buf_take(&s->in, (size_t)took);
+		if (took == 0) {
+			r = fill_in(s, err);
+			if (r < 0 || (r == 0 && s->state != STREAM_LAST))
+				return r;
+		}
+	}
+	if (r == 1)
+		*ret_ev = ev;
+	return r;
+}
+
+int stream_wait(struct stream *s, int timeout_ms, struct stream_event *ret_ev, struct err *err)
+{
+	uint64_t start = clock_now_ns(), count;
+
+	for (;;) {
+		struct pollfd p[2] = { { .fd = s->fd }, { .fd = s->wake, .events = POLLIN } };
+		int64_t left = -1;
+		int r = stream_next(s, ret_ev, err);
+
+		if (r != 0 || s->state == STREAM_OVER)
+			return r;
+		if (timeout_ms >= 0) {
+			left = timeout_ms - (int64_t)((clock_now_ns() - start) / NS_PER_MS);
+			if (left <= 0 && timeout_ms > 0)
+				return 0;
+			left = left < 0 ? 0 : left;
+		}
+		p[0].events = stream_want(s);
+		r = poll(p, 2, (int)left);
+		if (r < 0 && errno != EINTR)
+			return err_sys(err, errno, "wait for a program");
+		if (r == 0 && timeout_ms >= 0)
+			return 0;
+		if (r > 0 && p[1].revents)
+			IGNORE_RESULT(read(s->wake, &count, sizeof(count)) < 0);
+	}
+}
+
+int stream_write(struct stream *s, const void *data, size_t len, size_t *ret_n, struct err *err)
+{
+	size_t n = 0;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&s->lock);
+	flush_out(s);
+	if (s->write_closed || s->broken)
+		n = len;
+	while (r == 0 && n < len && s->out.len + FRAME_HEADER < OUT_MAX) {
+		size_t room = OUT_MAX - s->out.len - FRAME_HEADER;
+		size_t chunk = len - n < STDIN_CHUNK ? len - n : STDIN_CHUNK;
+
+		chunk = chunk < room ? chunk : room;
+		r = frame_add(&s->out, FRAME_STDIN, 0, (const uint8_t *)data + n, chunk);
+		if (r == 0)
+			n += chunk;
+		flush_out(s);
+	}
+	flush_and_wake(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (r < 0 && n == 0)
+		return err_no_memory(err);
+	*ret_n = n;
+	return 0;
+}
+
+int stream_close_write(struct stream *s, struct err *err)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&s->lock);
+	if (!s->write_closed && !s->broken)
+		r = frame_add(&s->out, FRAME_STDIN_EOF, 0, NULL, 0);
+	if (r == 0)
+		s->write_closed = true;
+	flush_and_wake(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	return r < 0 ? err_no_memory(err) : 0;
+}
+
+/* Make room for a small frame: a caller that sends signals faster than they leave is told. */
+static bool has_slack(struct stream *s)
+{
+	flush_out(s);
+	return s->out.len < OUT_MAX + OUT_SLACK;
+}
+
+int stream_signal(struct stream *s, int signo, struct err *err)
+{
+	int r = 0;
+
+	if (signo < 1 || signo > MAX_SIGNAL)
+		return err_set(err, ERR_INVALID, "there is no signal %d", signo);
+	(void)pthread_mutex_lock(&s->lock);
+	if (!s->broken)
+		r = has_slack(s) ? signal_encode(&s->out, (uint32_t)signo) : -EAGAIN;
+	flush_and_wake(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	return r < 0 ? err_sys(err, -r, "send signal %d", signo) : 0;
+}
+
+int stream_resize(struct stream *s, int rows, int cols, struct err *err)
+{
+	struct tty_size size = { .rows = (uint16_t)rows, .cols = (uint16_t)cols };
+	int r = 0;
+
+	if (rows < 1 || rows > UINT16_MAX || cols < 1 || cols > UINT16_MAX)
+		return err_set(err, ERR_INVALID, "%d x %d is no size of a terminal", rows, cols);
+	(void)pthread_mutex_lock(&s->lock);
+	if (!s->broken)
+		r = has_slack(s) ? tty_size_encode(&s->out, &size) : -EAGAIN;
+	flush_and_wake(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	return r < 0 ? err_sys(err, -r, "resize a terminal") : 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/io.h"
+#include "base/num.h"
+#include "runtime/internal.h"
+
+int err_no_memory(struct err *err)
+{
+	return err_sys(err, ENOMEM, "microsandbox");
+}
+
+int take_json(struct buf *b, char **ret_json, struct err *err)
+{
+	const char *text = buf_cstr(b);
+	char *copy = text ? strdup(text) : NULL;
+
+	if (!copy)
+		return err_no_memory(err);
+	*ret_json = copy;
+	return 0;
+}
+
+int random_hex(char *out, size_t n_digits)
+{
+	uint8_t bytes[32];
+
+	if (getrandom(bytes, n_digits / 2, 0) != (ssize_t)(n_digits / 2))
+		return -EIO;
+	hex_encode(bytes, n_digits / 2, out);
+	return 0;
+}
+
+static void remove_files(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *e;
+
+	if (!dir) {
+		if (copy >= 0)
+			(void)close(copy);
+		return;
+	}
+	while ((e = readdir(dir))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		(void)unlinkat(fd, e->d_name, 0);
+	}
+	(void)closedir(dir);
+}
+
+void remove_folder(int dir_fd, const char *name)
+{
+	AUTO_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd >= 0)
+		remove_files(fd);
+	(void)unlinkat(dir_fd, name, AT_REMOVEDIR);
+}
+
+void socket_address(int dir_fd, const char *name, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
+}
+
+void read_tail(int dir_fd, const char *name, char *out, size_t max)
+{
+	AUTO_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	ssize_t n = 0;
+	uint64_t from;
+
+	out[0] = '\0';
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	from = (uint64_t)st.st_size > max - 1 ? (uint64_t)st.st_size - (max - 1) : 0;
+	n = io_pread_full(fd, out, max - 1, from);
+	n = n < 0 ? 0 : n;
+	while (n > 0 && (unsigned char)out[n - 1] <= ' ')
+		n--;
+	out[n] = '\0';
+	for (ssize_t i = 0; i < n; i++)
+		if ((unsigned char)out[i] < ' ' && out[i] != '\n')
+			out[i] = ' ';
+		else if ((unsigned char)out[i] >= 0x7f)
+			out[i] = '?';
+}
+
+bool nearly_equal(const char *a, const char *b)
+{
+	const char *const names[] = { b, NULL };
+
+	return json_nearest(a, names);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DOC: the database
+ *
+ * One file, MSB_HOME/db, in WAL mode: readers never wait for a writer.  PRAGMA user_version is
+ * the number of migrations that were applied; each is applied in one transaction.  Statements
+ * are always prepared and values always bound.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "state/internal.h"
+#include "state/state.h"
+
+#define BUSY_TIMEOUT_MS 5000 /* for writers of other processes; a transaction takes about 1 ms */
+
+static const char *const migrations[] = {
+	"CREATE TABLE images ("
+	"  manifest_digest TEXT PRIMARY KEY, config_digest TEXT NOT NULL, created TEXT,"
+	"  size INTEGER NOT NULL, loaded_at INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE refs ("
+	"  reference TEXT PRIMARY KEY,"
+	"  manifest_digest TEXT NOT NULL REFERENCES images (manifest_digest)) STRICT;"
+	"CREATE INDEX refs_by_image ON refs (manifest_digest);"
+	"CREATE TABLE sandboxes ("
+	"  id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec TEXT NOT NULL,"
+	"  status TEXT NOT NULL, reason TEXT, ephemeral INTEGER NOT NULL,"
+	"  flushed INTEGER NOT NULL, exit_code INTEGER NOT NULL, exit_signal INTEGER NOT NULL,"
+	"  created_at INTEGER NOT NULL, started_at INTEGER NOT NULL,"
+	"  ended_at INTEGER NOT NULL) STRICT;",
+};
+#define N_MIGRATIONS ((int)(sizeof(migrations) / sizeof(migrations[0])))
+
+void stmt_open(struct stmt *st, struct state *state, const char *sql)
+{
+	*st = (struct stmt){ .state = state, .next = 1 };
+	(void)pthread_mutex_lock(&state->lock);
+	st->rc = sqlite3_prepare_v2(state->db, sql, -1, &st->s, NULL);
+}
+
+void stmt_close(struct stmt *st)
+{
+	if (!st->state)
+		return;
+	(void)sqlite3_finalize(st->s);
+	(void)pthread_mutex_unlock(&st->state->lock);
+	st->state = NULL;
+}
+
+void stmt_text(struct stmt *st, const char *text)
+{
+	if (st->rc == SQLITE_OK)
+		st->rc = sqlite3_bind_text(st->s, st->next++, text, -1, SQLITE_STATIC);
+}
+
+void stmt_int(struct stmt *st, int64_t n)
+{
+	if (st->rc == SQLITE_OK)
+		st->rc = sqlite3_bind_int64(st->s, st->next++, n);
+}
+
+int stmt_step(struct stmt *st)
+{
+	int rc;
+
+	if (st->rc != SQLITE_OK)
+		return -1;
+	rc = sqlite3_step(st->s);
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc == SQLITE_DONE)
+		return 0;
+	st->rc = rc;
+	return -1;
+}
+
+int stmt_fail(struct stmt *st, const char *what, struct err *err)
+{
+	if (st->rc == SQLITE_NOMEM)
+		return err_set(err, ERR_UNAVAILABLE, "%s: out of memory", what);
+	if (st->rc == SQLITE_FULL) {
+		err_set(err, ERR_UNAVAILABLE, "%s: no space left for the state database", what);
+		return err_detail(err, ERR_NR_NO_SPACE, NULL);
+	}
+	err_set(err, ERR_IO, "%s: state database: %s", what, sqlite3_errmsg(st->state->db));
+	return err_detail(err, ERR_NR_DATABASE, NULL);
+}
+
+int stmt_run(struct stmt *st, const char *what, struct err *err)
+{
+	return stmt_step(st) < 0 ? stmt_fail(st, what, err) : 0;
+}
+
+char *stmt_column(struct stmt *st, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(st->s, column);
+	char *copy;
+
+	if (!text)
+		return NULL;
+	copy = strdup(text);
+	if (!copy)
+		st->rc = SQLITE_NOMEM;
+	return copy;
+}
+
+/* Statements of ours that take no values. */
+static int db_exec(struct state *state, const char *sql, struct err *err)
+{
+	if (sqlite3_exec(state->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return err_set(err, ERR_IO, "state database: %s", sqlite3_errmsg(state->db));
+	return 0;
+}
+
+static int db_version(struct state *state, int *ret_version, struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state, "PRAGMA user_version");
+	if (stmt_step(&st) != 1)
+		return stmt_fail(&st, "open", err);
+	*ret_version = sqlite3_column_int(st.s, 0);
+	return 0;
+}
+
+static int migrate_in_transaction(struct state *state, struct err *err)
+{
+	char pragma[64];
+	int version, r;
+
+	r = db_version(state, &version, err); /* again: another process may have been faster */
+	for (; r == 0 && version < N_MIGRATIONS; version++) {
+		r = db_exec(state, migrations[version], err);
+		(void)snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", version + 1);
+		if (r == 0)
+			r = db_exec(state, pragma, err);
+	}
+	return r;
+}
+
+static int migrate(struct state *state, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	int version, r;
+
+	r = db_version(state, &version, err);
+	if (r < 0 || version == N_MIGRATIONS)
+		return r;
+	if (version > N_MIGRATIONS)
+		return err_set(err, ERR_UNAVAILABLE,
+			       "state database: written by a newer version of microsandbox (%d, "
+			       "this one knows %d)",
+			       version, N_MIGRATIONS);
+	r = db_exec(state, "BEGIN IMMEDIATE", err);
+	if (r < 0)
+		return r;
+	r = migrate_in_transaction(state, err);
+	if (r == 0)
+		return db_exec(state, "COMMIT", err);
+	IGNORE_RESULT(db_exec(state, "ROLLBACK", &ignored)); /* the first error counts */
+	return r;
+}
+
+int state_open(const char *home, struct state **ret_state, struct err *err)
+{
+	AUTO(state_close) struct state *state = calloc(1, sizeof(*state));
+	AUTO_FREE char *path = NULL;
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	if (!state || asprintf(&path, "%s/db", home) < 0) {
+		path = NULL;
+		return err_set(err, ERR_UNAVAILABLE, "out of memory");
+	}
+	(void)pthread_mutex_init(&state->lock, NULL);
+	/* SQLite gives its other files the mode of this one. */
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(err, errno, "open '%s'", path);
+	if (fchmod(fd, 0600) < 0)
+		return err_sys(err, errno, "set the mode of '%s'", path);
+	if (sqlite3_open_v2(path, &state->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
+			    NULL) != SQLITE_OK)
+		return err_set(err, ERR_IO, "open '%s': %s", path,
+			       state->db ? sqlite3_errmsg(state->db) : "out of memory");
+	(void)sqlite3_busy_timeout(state->db, BUSY_TIMEOUT_MS);
+	r = db_exec(state,
+		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",
+		    err);
+	if (r == 0)
+		r = migrate(state, err);
+	if (r < 0)
+		return r;
+	*ret_state = TAKE_PTR(state);
+	return 0;
+}
+
+void state_close(struct state *state)
+{
+	if (!state)
+		return;
+	(void)sqlite3_close(state->db);
+	(void)pthread_mutex_destroy(&state->lock);
+	free(state);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "state/internal.h"
+#include "state/state.h"
+
+void state_sandbox_done(struct state_sandbox *sb)
+{
+	free(sb->id);
+	free(sb->name);
+	free(sb->spec);
+	free(sb->status);
+	free(sb->reason);
+	*sb = (struct state_sandbox){ 0 };
+}
+
+int state_sandbox_add(struct state *state, const struct state_sandbox *sb, struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state,
+		  "INSERT INTO sandboxes (id, name, spec, status, reason, ephemeral, flushed,"
+		  " exit_code, exit_signal, created_at, started_at, ended_at)"
+		  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+	stmt_text(&st, sb->id);
+	stmt_text(&st, sb->name);
+	stmt_text(&st, sb->spec);
+	stmt_text(&st, sb->status);
+	stmt_text(&st, sb->reason);
+	stmt_int(&st, sb->ephemeral);
+	stmt_int(&st, sb->flushed);
+	stmt_int(&st, sb->exit_code);
+	stmt_int(&st, sb->exit_signal);
+	stmt_int(&st, (int64_t)sb->created_at);
+	stmt_int(&st, (int64_t)sb->started_at);
+	stmt_int(&st, (int64_t)sb->ended_at);
+	if (stmt_step(&st) == 0)
+		return 0;
+	if (st.rc == SQLITE_CONSTRAINT)
+		return err_set(err, ERR_EXISTS, "a sandbox named '%s' already exists", sb->name);
+	return stmt_fail(&st, "record sandbox", err);
+}
+
+#define COLUMNS                                                                                    \
+	"id, name, spec, status, reason, ephemeral, flushed, exit_code, exit_signal,"              \
+	" created_at, started_at, ended_at"
+
+static int take_row(struct stmt *st, struct state_sandbox *sb)
+{
+	sb->id = stmt_column(st, 0);
+	sb->name = stmt_column(st, 1);
+	sb->spec = stmt_column(st, 2);
+	sb->status = stmt_column(st, 3);
+	sb->reason = stmt_column(st, 4);
+	sb->ephemeral = sqlite3_column_int(st->s, 5) != 0;
+	sb->flushed = sqlite3_column_int(st->s, 6) != 0;
+	sb->exit_code = sqlite3_column_int(st->s, 7);
+	sb->exit_signal = sqlite3_column_int(st->s, 8);
+	sb->created_at = (uint64_t)sqlite3_column_int64(st->s, 9);
+	sb->started_at = (uint64_t)sqlite3_column_int64(st->s, 10);
+	sb->ended_at = (uint64_t)sqlite3_column_int64(st->s, 11);
+	return st->rc == SQLITE_OK ? 0 : -1;
+}
+
+int state_sandbox_get(struct state *state, const char *name_or_id, struct state_sandbox *ret_sb,
+		      struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+	struct state_sandbox sb = { 0 };
+	int r;
+
+	stmt_open(&st, state,
+		  "SELECT " COLUMNS " FROM sandboxes WHERE name = ?1 OR id = ?1"
+		  " ORDER BY name = ?1 DESC LIMIT 1");
+	stmt_text(&st, name_or_id);
+	r = stmt_step(&st);
+	if (r == 0)
+		return err_set(err, ERR_NOT_FOUND, "no sandbox named '%s'", name_or_id);
+	if (r < 0 || take_row(&st, &sb) < 0) {
+		state_sandbox_done(&sb);
+		return stmt_fail(&st, "look up sandbox", err);
+	}
+	*ret_sb = sb;
+	return 0;
+}
+
+int state_sandbox_claim(struct state *state, const char *id, struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state,
+		  "UPDATE sandboxes SET status = 'starting', reason = NULL"
+		  " WHERE id = ? AND status IN ('stopped', 'crashed')");
+	stmt_text(&st, id);
+	if (stmt_step(&st) < 0)
+		return stmt_fail(&st, "claim sandbox", err);
+	if (sqlite3_changes(state->db) == 1)
+		return 0;
+	return err_set(err, ERR_BUSY, "sandbox '%s' is running or being started", id);
+}
+
+int state_sandbox_set_status(struct state *state, const char *id, const char *status,
+			     struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state, "UPDATE sandboxes SET status = ? WHERE id = ?");
+	stmt_text(&st, status);
+	stmt_text(&st, id);
+	if (stmt_step(&st) < 0)
+		return stmt_fail(&st, "record status", err);
+	if (sqlite3_changes(state->db) == 1)
+		return 0;
+	return err_set(err, ERR_NOT_FOUND, "no sandbox with id '%s'", id);
+}
+
+int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state,
+		  "UPDATE sandboxes SET status = ?, reason = ?, flushed = ?, exit_code = ?,"
+		  " exit_signal = ?, ended_at = ? WHERE id = ?");
+	stmt_text(&st, sb->status);
+	stmt_text(&st, sb->reason);
+	stmt_int(&st, sb->flushed);
+	stmt_int(&st, sb->exit_code);
+	stmt_int(&st, sb->exit_signal);
+	stmt_int(&st, (int64_t)sb->ended_at);
+	stmt_text(&st, sb->id);
+	return stmt_run(&st, "record end", err);
+}
+
+int state_sandbox_remove(struct state *state, const char *id, struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state, "DELETE FROM sandboxes WHERE id = ?");
+	stmt_text(&st, id);
+	return stmt_run(&st, "remove sandbox", err);
+}
+
+int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+	int r, answer;
+
+	stmt_open(&st, state, "SELECT " COLUMNS " FROM sandboxes ORDER BY name");
+	while ((r = stmt_step(&st)) == 1) {
+		struct state_sandbox sb = { 0 };
+
+		if (take_row(&st, &sb) < 0) {
+			state_sandbox_done(&sb);
+			break;
+		}
+		answer = fn(user, &sb);
+		state_sandbox_done(&sb);
+		if (answer < 0)
+			return err_sys(err, -answer, "list sandboxes");
+	}
+	return r == 0 ? 0 : stmt_fail(&st, "list sandboxes", err);
+}
