@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -212,6 +213,32 @@ static int no_image(struct home *home, const char *text, const char *full, struc
 	return err_detail(err, ERR_NR_IMAGE_NOT_FOUND, text);
 }
 
+/*
+ * An image that is delivered with the program: images/NAME.tar beside msb-sandbox stands for
+ * docker.io/library/NAME:latest until something else has that name.
+ * Return: 1 if it was brought in, 0 if there is none, negative with *err set.
+ */
+static int load_builtin(struct home *home, const char *full, struct err *err)
+{
+	static const char prefix[] = "docker.io/library/", suffix[] = ":latest";
+	size_t len = strlen(full), fixed = strlen(prefix) + strlen(suffix);
+	AUTO_FREE char *json = NULL;
+	AUTO_FREE char *path = NULL;
+	AUTO_CLOSE int fd = -1;
+	char name[160];
+
+	if (len <= fixed || len - fixed > 128 || strncmp(full, prefix, strlen(prefix)) != 0 ||
+	    strcmp(full + len - strlen(suffix), suffix) != 0 || strchr(full + strlen(prefix), '/'))
+		return 0;
+	(void)snprintf(name, sizeof(name), "images/%.*s.tar", (int)(len - fixed),
+		       full + strlen(prefix));
+	path = runtime_file_path(home, name);
+	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return 0;
+	return home_image_load(home, fd, path, full, &json, err) < 0 ? -(int)err->code : 1;
+}
+
 int home_image_open(struct home *home, const char *text, struct image **ret_image, struct err *err)
 {
 	struct state_image row = { 0 };
@@ -226,6 +253,8 @@ int home_image_open(struct home *home, const char *text, struct image **ret_imag
 	if (r < 0)
 		return err_detail(err, err->number, text);
 	r = state_ref_get(home->state, full, &row, err);
+	if (r < 0 && err->code == ERR_NOT_FOUND && load_builtin(home, full, err) > 0)
+		r = state_ref_get(home->state, full, &row, err);
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? no_image(home, text, full, err) : r;
 	r = image_open(home->store, row.manifest_digest, ret_image, err);

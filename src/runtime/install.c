@@ -78,18 +78,24 @@ static char *file_in(const char *folder, const char *place, const char *name)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? TAKE_PTR(path) : NULL;
 }
 
-static int find_file(const struct home *home, const char *name, const char *what, char **ret_path,
-		     struct err *err)
+char *runtime_file_path(const struct home *home, const char *name)
 {
 	char folder[PATH_MAX];
 	char *path = NULL;
 
-	if (home->libexec) {
-		path = file_in(home->libexec, ".", name);
-	} else if (own_folder(folder, sizeof(folder)) == 0) {
+	if (home->libexec)
+		return file_in(home->libexec, ".", name);
+	if (own_folder(folder, sizeof(folder)) == 0)
 		for (size_t i = 0; !path && places[i]; i++)
 			path = file_in(folder, places[i], name);
-	}
+	return path;
+}
+
+static int find_file(const struct home *home, const char *name, const char *what, char **ret_path,
+		     struct err *err)
+{
+	char *path = runtime_file_path(home, name);
+
 	if (path) {
 		*ret_path = path;
 		return 0;

@@ -92,6 +92,9 @@ MUST_CHECK int home_record_end(struct home *home, const char *id, bool ephemeral
 
 /* ---- install.c ---- */
 
+/* Path of a file that came with the program, "images/busybox.tar"; owned by the caller, or NULL. */
+char *runtime_file_path(const struct home *home, const char *name);
+
 /* The files that a boot needs, open. */
 struct runtime_files {
 	char *monitor;			/* path of msb-sandbox; owned */
