@@ -38,7 +38,7 @@ struct block_ops {
 /* Embedded first in each back end's own struct. */
 struct block {
 	const struct block_ops *ops;
-	uint64_t size; /* bytes; a multiple of BLOCK_SECTOR */
+	uint64_t size;	/* bytes; a multiple of BLOCK_SECTOR */
 	bool read_only; /* no byte of it can be written */
 };
 
@@ -55,10 +55,11 @@ DEFINE_AUTO(struct block *, block_free);
 struct block_extent {
 	uint64_t disk_offset; /* bytes; ascending, no overlap; a multiple of BLOCK_SECTOR */
 	uint64_t file_offset; /* bytes; a multiple of BLOCK_SECTOR */
-	uint64_t len;	      /* bytes; rounded up to a sector: past the file's end reads as zeros */
-	int fd;		      /* owned by the disk once it is made; extents may share one: see dup */
-	bool writable;	      /* else writes fail with -EROFS */
-	bool volatile_data;   /* flush does nothing: nobody will want it after a crash */
+	uint64_t len;	      /* bytes; the disk rounds it up to a sector; past the file's end
+			       * reads as zeros */
+	int fd;		    /* owned by the disk once it is made; extents may share one: see dup */
+	bool writable;	    /* else writes fail with -EROFS */
+	bool volatile_data; /* flush does nothing: nobody will want it after a crash */
 };
 
 /**

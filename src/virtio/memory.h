@@ -34,4 +34,7 @@ struct guest_mem {
  */
 void *mem_at(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
 
+/* The same; tries region *hint first and leaves there the one that held the range. */
+void *mem_at_hint(const struct guest_mem *mem, gpa_t gpa, uint64_t len, uint32_t *hint);
+
 #endif /* VIRTIO_MEMORY_H */

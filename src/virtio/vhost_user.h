@@ -26,8 +26,7 @@ typedef void (*vhost_user_closed_fn)(void *user, int error);
  * Return: 0 or -errno.
  */
 MUST_CHECK int vhost_user_new(struct loop *loop, struct virtio_device *dev, int fd,
-			      vhost_user_closed_fn closed, void *user,
-			      struct vhost_user **ret_vu);
+			      vhost_user_closed_fn closed, void *user, struct vhost_user **ret_vu);
 
 /* Reset the device, unmap guest memory, close all. On the loop's thread, or after it ended. */
 void vhost_user_free(struct vhost_user *vu);
