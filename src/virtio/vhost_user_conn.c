@@ -77,20 +77,21 @@ static int read_part(struct vu_conn *conn, size_t len)
 /* #syscalls:sandbox recvmsg */
 int vu_conn_read(struct vu_conn *conn)
 {
+	size_t n;
+	int r;
+
 	/* Header, then payload; a peer that sends less than these at once has to wait. */
 	for (int i = 0; i < 2; i++) {
-		size_t n;
-		int r = missing(conn, &n);
-
-		if (r == 0 && n > 0)
-			r = read_part(conn, n);
-		if (r < 0)
-			return r;
 		r = missing(conn, &n);
+
 		if (r < 0 || n == 0)
 			return r < 0 ? r : 1;
+		r = read_part(conn, n);
+		if (r <= 0)
+			return r;
 	}
-	return 0;
+	r = missing(conn, &n);
+	return r < 0 ? r : n == 0;
 }
 
 int vu_conn_take(struct vu_conn *conn, struct vu_msg *ret_msg)
