@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tap.h"
+
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "runtime/internal.h"
+
+static char dir[64], path[128];
+
+static const char *in_home(const char *name)
+{
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static struct home *open_home(void)
+{
+	struct home_options o = { .home = dir, .path = "/nonexistent" };
+	struct err err = ERR_INIT;
+	struct home *home = NULL;
+
+	if (home_open(&o, &home, &err) < 0)
+		TAP_FAIL("%s", err.msg);
+	return home;
+}
+
+static void make_dir(void)
+{
+	(void)snprintf(dir, sizeof(dir), "/tmp/msb-home-XXXXXX");
+	ASSERT(mkdtemp(dir));
+}
+
+/* What a home of these tests may hold; two levels. */
+static void remove_tree(const char *at, int depth)
+{
+	DIR *d = opendir(at);
+	struct dirent *e;
+	char child[512];
+
+	while (d && (e = readdir(d))) {
+		if (e->d_name[0] == '.' && (!e->d_name[1] || e->d_name[1] == '.'))
+			continue;
+		(void)snprintf(child, sizeof(child), "%s/%s", at, e->d_name);
+		if (unlink(child) < 0 && depth > 0)
+			remove_tree(child, depth - 1);
+	}
+	if (d)
+		(void)closedir(d);
+	(void)rmdir(at);
+}
+
+static int mode_of(const char *name)
+{
+	struct stat st;
+
+	ASSERT_EQ(stat(in_home(name), &st), 0);
+	return (int)(st.st_mode & 07777);
+}
+
+TEST(modes_are_made_and_repaired)
+{
+	(void)umask(0);
+	make_dir();
+	ASSERT_EQ(chmod(dir, 0755), 0);
+	home_close(open_home());
+	ASSERT_EQ(mode_of("."), 0700);
+	ASSERT_EQ(mode_of("run"), 0700);
+	ASSERT_EQ(mode_of("sandboxes"), 0700);
+	ASSERT_EQ(mode_of("db"), 0600);
+	ASSERT_EQ(chmod(in_home("run"), 0777), 0);
+	home_close(open_home());
+	ASSERT_EQ(mode_of("run"), 0700);
+	remove_tree(dir, 4);
+}
+
+static void add_sandbox(struct home *home, char *id, char *name, bool ephemeral)
+{
+	char spec[] = "{}", running[] = "running";
+	struct state_sandbox sb = { .id = id,
+				    .name = name,
+				    .spec = spec,
+				    .status = running,
+				    .ephemeral = ephemeral,
+				    .exit_code = -1 };
+	struct err err = ERR_INIT;
+
+	ASSERT_EQ(state_sandbox_add(home->state, &sb, &err), 0);
+}
+
+static void add_run_folder(const char *id, const char *record)
+{
+	char name[64];
+	int fd;
+
+	(void)snprintf(name, sizeof(name), "run/%s", id);
+	ASSERT_EQ(mkdir(in_home(name), 0700), 0);
+	(void)snprintf(name, sizeof(name), "run/%s/lock", id);
+	fd = open(in_home(name), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT(fd >= 0);
+	(void)close(fd);
+	if (!record)
+		return;
+	(void)snprintf(name, sizeof(name), "run/%s/exit.json", id);
+	fd = open(in_home(name), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_EQ(write(fd, record, strlen(record)), strlen(record));
+	(void)close(fd);
+}
+
+TEST(leftovers_are_taken_over)
+{
+	char killed[] = "1111111111111111", ended[] = "2222222222222222",
+	     gone[] = "3333333333333333";
+	char lost[] = "4444444444444444", a[] = "a", b[] = "b", c[] = "c", d[] = "d";
+	struct state_sandbox sb = { 0 };
+	struct err err = ERR_INIT;
+	struct home *home;
+
+	make_dir();
+	home = open_home();
+	add_sandbox(home, killed, a, false);
+	add_run_folder(killed, NULL);
+	add_sandbox(home, ended, b, false);
+	add_run_folder(ended, "{\"v\":1,\"id\":\"2222222222222222\",\"reason\":\"main-exited\","
+			      "\"main\":{\"code\":5,\"signal\":0},\"flushed\":true}");
+	add_sandbox(home, gone, c, true);
+	add_run_folder(gone, NULL);
+	add_sandbox(home, lost, d, false); /* no folder at all */
+	home_close(home);
+	home = open_home();
+	ASSERT_EQ(state_sandbox_get(home->state, a, &sb, &err), 0);
+	ASSERT_STR(sb.status, "crashed");
+	ASSERT_STR(sb.reason, "monitor-killed");
+	state_sandbox_done(&sb);
+	ASSERT_EQ(state_sandbox_get(home->state, b, &sb, &err), 0);
+	ASSERT_STR(sb.status, "stopped");
+	ASSERT_EQ(sb.exit_code, 5);
+	ASSERT(sb.flushed);
+	state_sandbox_done(&sb);
+	ASSERT_EQ(state_sandbox_get(home->state, c, &sb, &err), -ERR_NOT_FOUND);
+	ASSERT_EQ(state_sandbox_get(home->state, d, &sb, &err), 0);
+	ASSERT_STR(sb.status, "crashed");
+	state_sandbox_done(&sb);
+	ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
+	ASSERT_EQ(access(in_home("run/2222222222222222"), F_OK), -1);
+	ASSERT_EQ(access(in_home("run/3333333333333333"), F_OK), -1);
+	home_close(home);
+	remove_tree(dir, 4);
+}
+
+TEST(what_lives_is_left_alone)
+{
+	char id[] = "1111111111111111", name[] = "a";
+	struct state_sandbox sb = { 0 };
+	struct err err = ERR_INIT;
+	struct home *home;
+	int lock;
+
+	make_dir();
+	home = open_home();
+	add_sandbox(home, id, name, false);
+	add_run_folder(id, NULL);
+	lock = open(in_home("run/1111111111111111/lock"), O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
+	home_close(home);
+	home = open_home();
+	ASSERT_EQ(state_sandbox_get(home->state, name, &sb, &err), 0);
+	ASSERT_STR(sb.status, "running");
+	state_sandbox_done(&sb);
+	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
+	ASSERT_EQ(err.number, ERR_NR_STILL_RUNNING);
+	(void)close(lock);
+	ASSERT_EQ(home_sandbox_remove(home, name, false, &err), 0);
+	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
+	ASSERT_EQ(err.number, ERR_NR_SANDBOX_NOT_FOUND);
+	home_close(home);
+	remove_tree(dir, 4);
+}
+
+TEST(a_create_that_fails_leaves_nothing)
+{
+	static const struct {
+		const char *name, *spec;
+		enum err_number number;
+	} cases[] = {
+		{ "no image", "{\"image\":\"nothing\"}", ERR_NR_IMAGE_NOT_FOUND },
+		{ "no folder", "{\"image\":\"/nonexistent\"}", ERR_NR_PATH_NOT_FOUND },
+		{ "no qemu", "{\"image\":\"/tmp\",\"name\":\"x\"}", ERR_NR_NO_ENGINE },
+		{ "no kvm", "{\"image\":\"/tmp\",\"engine\":\"kvm\"}", ERR_NR_NO_ENGINE },
+	};
+	struct sandbox *sb = NULL;
+	char *json = NULL;
+	struct home *home;
+	struct err err;
+
+	make_dir();
+	home = open_home();
+	for_cases(c, cases) {
+		err = ERR_INIT;
+		ASSERT(sandbox_create(home, c->spec, &sb, &err) < 0);
+		ASSERT_EQ(err.number, c->number);
+	}
+	err = ERR_INIT;
+	ASSERT_EQ(home_sandbox_list(home, &json, &err), 0);
+	ASSERT_STR(json, "[]");
+	free(json);
+	ASSERT_EQ(rmdir(in_home("run")), 0);
+	home_close(home);
+	remove_tree(dir, 4);
+}
+
+TAP_MAIN()

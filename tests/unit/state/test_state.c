@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tap.h"
+
+#include <sys/stat.h>
+
+#include "state/state.h"
+
+static char dir[64];
+
+static struct state *fresh(void)
+{
+	struct err err = ERR_INIT;
+	struct state *state = NULL;
+
+	(void)snprintf(dir, sizeof(dir), "/tmp/msb-state-XXXXXX");
+	ASSERT(mkdtemp(dir));
+	if (state_open(dir, &state, &err) < 0)
+		TAP_FAIL("%s", err.msg);
+	return state;
+}
+
+static void drop(struct state *state)
+{
+	static const char *const files[] = { "db", "db-wal", "db-shm" };
+	char path[96];
+
+	state_close(state);
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		(void)unlink(path);
+	}
+	ASSERT_EQ(rmdir(dir), 0);
+}
+
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		if ((call) < 0)                                                                    \
+			TAP_FAIL("%s", err.msg);                                                   \
+	} while (0)
+
+static struct state_sandbox row(char *id, char *name)
+{
+	static char spec[] = "{}", starting[] = "starting";
+
+	return (struct state_sandbox){ .id = id,
+				       .name = name,
+				       .spec = spec,
+				       .status = starting,
+				       .exit_code = -1,
+				       .created_at = 7 };
+}
+
+TEST(file_is_private_whatever_the_umask)
+{
+	struct state *state;
+	struct stat st;
+	char path[96];
+
+	(void)umask(0);
+	state = fresh();
+	(void)snprintf(path, sizeof(path), "%s/db", dir);
+	ASSERT_EQ(stat(path, &st), 0);
+	ASSERT_EQ(st.st_mode & 07777, 0600);
+	(void)snprintf(path, sizeof(path), "%s/db-wal", dir);
+	ASSERT_EQ(stat(path, &st), 0);
+	ASSERT_EQ(st.st_mode & 07777, 0600);
+	drop(state);
+}
+
+static int count(void *user, const struct state_image *image)
+{
+	return (++*(int *)user, image->manifest_digest ? 0 : -EIO);
+}
+
+TEST(images_and_names)
+{
+	char m1[] = "sha256:1", m2[] = "sha256:2", c[] = "sha256:c",
+	     when[] = "2024-01-01T00:00:00Z";
+	struct state_image image = {
+		.manifest_digest = m1, .config_digest = c, .size = 5, .loaded_at = 9
+	};
+	struct state *state = fresh();
+	struct err err = ERR_INIT;
+	struct state_image got = { 0 };
+	int n = 0;
+
+	ASSERT_EQ(state_ref_get(state, "a", &got, &err), -ERR_NOT_FOUND);
+	OK(state_image_put(state, &image, &err));
+	image.manifest_digest = m2;
+	image.created = when;
+	OK(state_image_put(state, &image, &err));
+	OK(state_ref_put(state, "a", m1, &err));
+	OK(state_ref_put(state, "a", m2, &err));
+	OK(state_ref_get(state, "a", &got, &err));
+	ASSERT_STR(got.manifest_digest, m2);
+	ASSERT_STR(got.created, when);
+	ASSERT_EQ(got.size, 5);
+	state_image_done(&got);
+	OK(state_image_list(state, count, &n, &err));
+	ASSERT_EQ(n, 2); /* the one without a name too */
+	ASSERT(state_ref_put(state, "b", "sha256:none", &err) < 0);
+	ASSERT_EQ(err.number, ERR_NR_DATABASE);
+	drop(state);
+}
+
+TEST(sandbox_names_are_unique)
+{
+	char id1[] = "1111111111111111", id2[] = "2222222222222222", name[] = "box";
+	struct state *state = fresh();
+	struct state_sandbox sb = row(id1, name), got = { 0 };
+	struct err err = ERR_INIT;
+
+	OK(state_sandbox_add(state, &sb, &err));
+	sb.id = id2;
+	ASSERT_EQ(state_sandbox_add(state, &sb, &err), -ERR_EXISTS);
+	OK(state_sandbox_get(state, id1, &got, &err));
+	ASSERT_STR(got.name, name);
+	ASSERT_EQ(got.exit_code, -1);
+	state_sandbox_done(&got);
+	OK(state_sandbox_remove(state, id1, &err));
+	OK(state_sandbox_remove(state, id1, &err));
+	ASSERT_EQ(state_sandbox_get(state, name, &got, &err), -ERR_NOT_FOUND);
+	OK(state_sandbox_add(state, &sb, &err));
+	drop(state);
+}
+
+TEST(only_one_claims_an_ended_sandbox)
+{
+	char id[] = "1111111111111111", name[] = "box", stopped[] = "stopped", why[] = "killed";
+	struct state *state = fresh();
+	struct state_sandbox sb = row(id, name);
+	struct err err = ERR_INIT;
+
+	OK(state_sandbox_add(state, &sb, &err));
+	ASSERT_EQ(state_sandbox_claim(state, id, &err), -ERR_BUSY);
+	OK(state_sandbox_set_status(state, id, "running", &err));
+	sb.status = stopped;
+	sb.reason = why;
+	OK(state_sandbox_set_end(state, &sb, &err));
+	OK(state_sandbox_claim(state, id, &err));
+	ASSERT_EQ(state_sandbox_claim(state, id, &err), -ERR_BUSY);
+	ASSERT_EQ(state_sandbox_set_status(state, "none", "running", &err), -ERR_NOT_FOUND);
+	drop(state);
+}
+
+TEST(reopens_what_it_wrote_and_text_is_only_text)
+{
+	char id[] = "1111111111111111", name[] = "'); DROP TABLE sandboxes; --";
+	struct state *state = fresh(), *second = NULL;
+	struct state_sandbox sb = row(id, name), got = { 0 };
+	struct err err = ERR_INIT;
+
+	OK(state_sandbox_add(state, &sb, &err));
+	OK(state_open(dir, &second, &err));
+	OK(state_sandbox_get(second, name, &got, &err));
+	ASSERT_STR(got.id, id);
+	state_sandbox_done(&got);
+	state_close(second);
+	drop(state);
+}
+
+TAP_MAIN()
