@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
+
 #define JSON_PATH_MAX 256 /* bytes of a way in an error; longer ones are cut */
-#define WORD_MAX      64  /* bytes; longer words get no suggestion */
 
 static bool too_deep(const json_t *value, unsigned depth)
 {
@@ -193,53 +194,10 @@ int json_get_array(const struct json_at *at, size_t max_items, size_t *ret_n, st
 	return 0;
 }
 
-/* Edit distance, row by row; words of at most WORD_MAX bytes. */
-static unsigned distance(const char *a, const char *b)
-{
-	size_t n_a = strlen(a), n_b = strlen(b);
-	unsigned row[WORD_MAX + 1];
-
-	if (n_a > WORD_MAX || n_b > WORD_MAX)
-		return UINT32_MAX;
-	for (size_t j = 0; j <= n_b; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 1; i <= n_a; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= n_b; j++) {
-			unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[n_b];
-}
-
-const char *json_nearest(const char *word, const char *const *names)
-{
-	unsigned best = (unsigned)(strlen(word) / 3) + 1, d; /* a third of it may be wrong */
-	const char *found = NULL;
-
-	for (; *names; names++) {
-		d = distance(word, *names);
-		if (d <= best && (!found || d < best)) {
-			best = d;
-			found = *names;
-		}
-	}
-	return found;
-}
-
 int json_get_enum(const struct json_at *at, const char *const *names, unsigned *ret,
 		  struct err *err)
 {
-	const char *word = NULL, *near;
+	const char *word = "", *near;
 	AUTO(buf_done) struct buf all = { 0 };
 	int r = json_get_str(at, &word, err);
 
@@ -251,7 +209,7 @@ int json_get_enum(const struct json_at *at, const char *const *names, unsigned *
 			return 0;
 		}
 	}
-	near = json_nearest(word, names);
+	near = suggest(word, names);
 	if (near)
 		return json_complain(at, err, "unknown value '%s', did you mean '%s'?", word, near);
 	buf_init(&all, JSON_PATH_MAX);
@@ -307,7 +265,7 @@ int json_only_keys(const struct json_at *object, const char *const *keys, struct
 			known = strcmp(*k, key) == 0;
 		if (known)
 			continue;
-		near = json_nearest(key, keys);
+		near = suggest(key, keys);
 		if (near)
 			return json_complain(&at, err, "unknown key, did you mean '%s'?", near);
 		return json_complain(&at, err, "unknown key");

@@ -78,9 +78,6 @@ int json_opt_enum(const struct json_at *object, const char *key, const char *con
 /* It is an object and has no key but @keys (ended by NULL); an error suggests the nearest. */
 int json_only_keys(const struct json_at *object, const char *const *keys, struct err *err);
 
-/* The entry of @names (ended by NULL) that is nearest to @word, NULL if none is near. */
-const char *json_nearest(const char *word, const char *const *names);
-
 /*
  * Writer: appends compact JSON to a buf.  @key is NULL inside an array and at the top.  The first
  * failure sticks: check json_out_end() only.  Bytes that are not UTF-8 become U+FFFD.

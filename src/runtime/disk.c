@@ -157,8 +157,8 @@ static int add_folder(const struct launch *l, struct launch_spec *ls, struct fd_
 		      const char *path, struct launch_mount mount, struct err *err)
 {
 	struct launch_mount *m = reallocarray(ls->mounts, ls->n_mounts + 1, sizeof(*ls->mounts));
-	struct stat st;
-	int fd, r;
+	struct stat st = { 0 };
+	int fd = -1, r;
 
 	if (!m)
 		return err_no_memory(err);

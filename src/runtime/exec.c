@@ -116,7 +116,7 @@ static int parse_argv(const struct json_at *root, const struct exec_defaults *d,
 		if (r == 0 && append_all(argv, &args) < 0)
 			r = err_no_memory(err);
 	}
-	if (r == 0 && !*argv->items[0])
+	if (r == 0 && argv->n > 0 && !*argv->items[0])
 		r = json_complain(root, err, "the name of the program is empty");
 	str_list_done(&args);
 	return r;

@@ -368,7 +368,7 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 		r = make_disk(&c, err);
 	if (r == 0)
 		r = sandbox_new(&c, &sb, err);
-	if (r == 0)
+	if (r == 0 && sb)
 		r = boot(&c, sb, err);
 	if (r < 0) {
 		if (c.done) /* it runs, but we cannot say so: a watchdog that closes ends it */

@@ -688,7 +688,7 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	struct json_out o;
 	int r;
 
-	buf_init(&b, 2 * SPEC_MAX_LEN);
+	buf_init(&b, (size_t)2 * SPEC_MAX_LEN);
 	json_out_init(&o, &b);
 	json_put_object(&o, NULL);
 	json_put_u64(&o, "spec_version", 1);

@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "base/num.h"
+#include "base/options.h"
 #include "runtime/internal.h"
 
 int err_no_memory(struct err *err)
@@ -99,5 +100,5 @@ bool nearly_equal(const char *a, const char *b)
 {
 	const char *const names[] = { b, NULL };
 
-	return json_nearest(a, names);
+	return suggest(a, names);
 }

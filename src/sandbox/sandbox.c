@@ -446,7 +446,7 @@ int sandbox_run(const struct launch_spec *spec)
 	report_progress(&s.report, "monitor");
 	r = start(&s, &err);
 	if (r == 0)
-		r = loop_run(s.loop);
+		IGNORE_RESULT(loop_run(s.loop) < 0); /* the state below tells */
 	else
 		fail(&s, "engine", err.sys, err.msg);
 	if (s.ending.state != END_GONE) { /* not even started, or the loop failed */

@@ -127,7 +127,7 @@ static int db_version(struct state *state, int *ret_version, struct err *err)
 static int migrate_in_transaction(struct state *state, struct err *err)
 {
 	char pragma[64];
-	int version, r;
+	int version = 0, r;
 
 	r = db_version(state, &version, err); /* again: another process may have been faster */
 	for (; r == 0 && version < N_MIGRATIONS; version++) {
@@ -142,7 +142,7 @@ static int migrate_in_transaction(struct state *state, struct err *err)
 static int migrate(struct state *state, struct err *err)
 {
 	struct err ignored = ERR_INIT;
-	int version, r;
+	int version = 0, r;
 
 	r = db_version(state, &version, err);
 	if (r < 0 || version == N_MIGRATIONS)

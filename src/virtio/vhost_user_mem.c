@@ -56,7 +56,7 @@ static int map_region(int fd, const struct vu_region *r, uint8_t **ret_host)
 }
 
 /* Put a region where the order of the bases wants it. */
-static void insert(struct vu_mem *mem, const struct vu_region *r, uint8_t *host)
+static void insert(struct vu_mem *mem, const struct vu_region *r, void *host)
 {
 	struct guest_region *g = mem->guest.regions;
 	uint32_t at = mem->guest.n_regions++;
@@ -74,7 +74,7 @@ int vu_mem_map(const struct vu_msg *msg, struct vu_mem *ret_mem)
 	struct vu_mem mem = { 0 };
 
 	for (uint32_t i = 0; i < msg->mem.n; i++) {
-		uint8_t *host;
+		uint8_t *host = NULL;
 		int r = check_region(msg, i);
 
 		if (r == 0)
