@@ -23,17 +23,17 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "base/log.h"
+#include "virtio/vhost_user_conn.h"
 #include "virtio/vhost_user_mem.h"
 #include "virtio/vhost_user_msg.h"
 
-#define READS_PER_CALL 16 /* a message takes one or two; then the queues get their turn */
-#define BIT(n)	       (1ull << (n))
+#define MSGS_PER_CALL 16 /* messages that one event takes, so that queues get their turn */
+#define BIT(n)	      (1ull << (n))
 
 #define TRANSPORT_FEATURES                                                                         \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |                              \
@@ -57,24 +57,12 @@ struct vhost_user {
 	struct virtio_device *dev; /* borrowed */
 	vhost_user_closed_fn closed;
 	void *user; /* borrowed */
-	int fd;	    /* owned */
+	struct vu_conn conn;
 	loop_id fd_id, again_id;
 	uint64_t features, protocol_features; /* acknowledged */
 	bool broken;			      /* nothing is served until a reset */
 	struct vu_mem mem;
 	struct ring rings[VIRTIO_MAX_QUEUES];
-
-	/* the message that is coming in */
-	uint8_t in[VU_HEADER_SIZE + VU_MAX_PAYLOAD];
-	size_t in_len;
-	int in_fds[VU_MAX_FDS]; /* owned */
-	uint32_t n_in_fds;
-};
-
-struct reply {
-	uint32_t len; /* of the payload; with @set */
-	bool set;
-	uint8_t payload[12 + VU_CONFIG_MAX];
 };
 
 static struct virtq *queue_of(const struct ring *r)
@@ -254,13 +242,6 @@ static void reset_device(struct vhost_user *vu)
 	vu->broken = false;
 }
 
-static void drop_in_fds(struct vhost_user *vu)
-{
-	for (uint32_t i = 0; i < vu->n_in_fds; i++)
-		(void)close(vu->in_fds[i]);
-	vu->n_in_fds = 0;
-}
-
 /* Close and unmap all; harmless a second time. */
 static void hang_up(struct vhost_user *vu)
 {
@@ -274,8 +255,7 @@ static void hang_up(struct vhost_user *vu)
 	reset_device(vu);
 	loop_remove(vu->loop, &vu->again_id);
 	loop_remove(vu->loop, &vu->fd_id);
-	drop_in_fds(vu);
-	close_fd(&vu->fd);
+	vu_conn_done(&vu->conn);
 	vu_mem_done(&vu->mem);
 }
 
@@ -330,7 +310,7 @@ static int ring_of(struct vhost_user *vu, uint32_t index, struct ring **ret_ring
 	return 0;
 }
 
-static void reply_u64(struct reply *reply, uint64_t value)
+static void reply_u64(struct vu_reply *reply, uint64_t value)
 {
 	reply->set = true;
 	reply->len = sizeof(value);
@@ -423,7 +403,7 @@ static int set_vring_base(struct ring *r, uint32_t num)
 	return 0;
 }
 
-static void get_vring_base(struct ring *r, struct reply *reply)
+static void get_vring_base(struct ring *r, struct vu_reply *reply)
 {
 	uint32_t state[2];
 
@@ -518,7 +498,7 @@ static int set_vring_enable(struct ring *r, uint32_t on)
 }
 
 /* What lies past the device's own config space reads as zeros: QEMU asks for its own struct. */
-static void get_config(struct vhost_user *vu, const struct vu_msg *msg, struct reply *reply)
+static void get_config(struct vhost_user *vu, const struct vu_msg *msg, struct vu_reply *reply)
 {
 	const struct virtio_ops *ops = vu->dev->ops;
 	uint32_t offset = msg->config.offset, len = msg->config.len, header[3] = { offset, len, 0 };
@@ -544,7 +524,7 @@ static void reset_all(struct vhost_user *vu)
 	reset_device(vu);
 }
 
-static int handle_ring(struct vhost_user *vu, struct vu_msg *msg, struct reply *reply)
+static int handle_ring(struct vhost_user *vu, struct vu_msg *msg, struct vu_reply *reply)
 {
 	struct ring *r;
 	int e = ring_of(vu, msg->state.index, &r);
@@ -573,7 +553,7 @@ static int handle_ring(struct vhost_user *vu, struct vu_msg *msg, struct reply *
 	return -EPROTO;
 }
 
-static int handle(struct vhost_user *vu, struct vu_msg *msg, struct reply *reply)
+static int handle(struct vhost_user *vu, struct vu_msg *msg, struct vu_reply *reply)
 {
 	switch (msg->request) {
 	case VU_GET_FEATURES:
@@ -617,31 +597,15 @@ static int handle(struct vhost_user *vu, struct vu_msg *msg, struct reply *reply
 	return -EPROTO;
 }
 
-/* The front end waits for each answer, so there is room for one or it is none of ours. */
-static int send_reply(struct vhost_user *vu, enum vu_request request, struct reply *reply)
-{
-	uint32_t header[3] = { request, 1 /* version */ | 1 << 2 /* reply */, reply->len };
-	struct iovec iov[2] = { { header, sizeof(header) }, { reply->payload, reply->len } };
-	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
-	ssize_t n = sendmsg(vu->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	if (n < 0)
-		return errno == EPIPE || errno == ECONNRESET ? -ESHUTDOWN : -errno;
-	return (size_t)n == sizeof(header) + reply->len ? 0 : -EPROTO;
-}
-
-/* A whole message is in the buffer. */
 static int on_message(struct vhost_user *vu)
 {
 	AUTO(vu_msg_done) struct vu_msg msg = { 0 };
-	struct reply reply = { 0 };
+	struct vu_reply reply = { 0 };
 	bool ack;
-	int e, r = vu_msg_parse(vu->in, vu->in_len, vu->in_fds, vu->n_in_fds, &msg);
+	int e, r = vu_conn_take(&vu->conn, &msg);
 
-	vu->in_len = 0;
 	if (r < 0)
 		return r;
-	vu->n_in_fds = 0;
 	/* As it was before the message, which may be the one that changes it. */
 	ack = msg.need_reply && (vu->protocol_features & BIT(VU_PROTOCOL_F_REPLY_ACK));
 	e = handle(vu, &msg, &reply);
@@ -652,95 +616,22 @@ static int on_message(struct vhost_user *vu)
 		reply_u64(&reply, e < 0 ? 1 : 0);
 		e = 0;
 	}
-	return e == 0 && reply.set ? send_reply(vu, msg.request, &reply) : e;
+	return e == 0 && reply.set ? vu_conn_reply(&vu->conn, msg.request, &reply) : e;
 }
 
-/* Keep the descriptors of one recvmsg(). */
-static int keep_fds(struct vhost_user *vu, struct msghdr *mh)
-{
-	int result = mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
-		size_t n;
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (vu->n_in_fds < VU_MAX_FDS) {
-				vu->in_fds[vu->n_in_fds++] = fd;
-			} else {
-				(void)close(fd);
-				result = -EPROTO;
-			}
-		}
-	}
-	return result;
-}
-
-/* Bytes that the present message still lacks, as far as is known. */
-static int missing(const struct vhost_user *vu, size_t *ret_n)
-{
-	uint32_t size = 0;
-
-	if (vu->in_len < VU_HEADER_SIZE) {
-		*ret_n = VU_HEADER_SIZE - vu->in_len;
-		return 0;
-	}
-	if (vu_msg_payload_size(vu->in, &size) < 0)
-		return -EPROTO;
-	*ret_n = VU_HEADER_SIZE + size - vu->in_len;
-	return 0;
-}
-
-/*
- * Read on, never past the end of the present message.
- * Return: 1 when it is whole, 0 when there is more to wait for, -ESHUTDOWN at the end.
- */
-static int read_on(struct vhost_user *vu)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * VU_MAX_FDS)];
-	struct iovec iov = { .iov_base = vu->in + vu->in_len };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n;
-	int r = missing(vu, &iov.iov_len);
-
-	if (r < 0 || iov.iov_len == 0)
-		return r < 0 ? r : 1;
-	n = recvmsg(vu->fd, &mh, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n < 0)
-		return errno == ECONNRESET ? -ESHUTDOWN : -errno;
-	r = keep_fds(vu, &mh);
-	if (r < 0)
-		return r;
-	if (n == 0)
-		return vu->in_len > 0 ? -EPROTO : -ESHUTDOWN;
-	vu->in_len += (size_t)n;
-	r = missing(vu, &iov.iov_len);
-	return r < 0 ? r : iov.iov_len == 0;
-}
-
-/* #syscalls:sandbox recvmsg sendmsg */
 static void on_socket(void *user, uint32_t events)
 {
 	struct vhost_user *vu = user;
-	int r = 0;
+	int r = 1;
 
 	/* The loop is level-triggered: what is left brings us back. */
-	for (int i = 0; i < READS_PER_CALL && r >= 0; i++) {
-		r = read_on(vu);
-		if (r == 1)
-			r = on_message(vu);
+	for (int i = 0; i < MSGS_PER_CALL && r > 0; i++) {
+		r = vu_conn_read(&vu->conn);
+		if (r > 0) {
+			int e = on_message(vu);
+
+			r = e < 0 ? e : r;
+		}
 	}
 	if (r < 0)
 		fail(vu, r == -ESHUTDOWN ? 0 : r);
@@ -774,7 +665,7 @@ int vhost_user_new(struct loop *loop, struct virtio_device *dev, int fd,
 	if (!vu)
 		return -ENOMEM;
 	*vu = (struct vhost_user){
-		.loop = loop, .dev = dev, .closed = closed, .user = user, .fd = fd
+		.loop = loop, .dev = dev, .closed = closed, .user = user, .conn.fd = fd
 	};
 	for (uint16_t i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		vu->rings[i] = (struct ring){
