@@ -398,3 +398,11 @@ void vsock_on_accept(struct virtio_device *dev, vsock_accept_fn accept, void *us
 	v->accept = accept;
 	v->accept_user = user;
 }
+
+void vsock_on_quiet(struct virtio_device *dev, void (*quiet)(void *user), void *user)
+{
+	struct vsock *v = (struct vsock *)dev;
+
+	v->quiet = quiet;
+	v->quiet_user = user;
+}

@@ -51,11 +51,14 @@ struct vsock_stream *vsock_stream_find(struct vsock *v, uint32_t guest_port, uin
 static void close_fd(struct vsock_stream *s)
 {
 	loop_remove(s->v->loop, &s->id);
-	if (s->fd >= 0)
-		(void)close(s->fd);
-	s->fd = -1;
 	s->readable = false;
 	buf_done(&s->to_host);
+	if (s->fd < 0)
+		return;
+	(void)close(s->fd);
+	s->fd = -1;
+	if (s->by_host && --s->v->n_by_host == 0 && s->v->quiet)
+		s->v->quiet(s->v->quiet_user);
 }
 
 void vsock_stream_free(struct vsock_stream *s)
@@ -245,6 +248,7 @@ int vsock_stream_new(struct vsock *v, uint32_t guest_port, uint32_t host_port, i
 	*s = (struct vsock_stream){
 		.v = v,
 		.state = state,
+		.by_host = state == VSOCK_CONNECTING,
 		.guest_port = guest_port,
 		.host_port = host_port,
 		.fd = fd,
@@ -255,6 +259,7 @@ int vsock_stream_new(struct vsock *v, uint32_t guest_port, uint32_t host_port, i
 		return r;
 	LIST_INSERT_HEAD(bucket_of(v, guest_port, host_port), s, by_port);
 	v->n_streams++;
+	v->n_by_host += s->by_host;
 	*ret_stream = TAKE_PTR(s);
 	return 0;
 }

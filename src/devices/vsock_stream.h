@@ -54,6 +54,7 @@ struct vsock_stream {
 	TAILQ_ENTRY(vsock_stream) by_turn;
 	bool in_ready; /* linked in v->ready */
 	enum vsock_state state;
+	bool by_host; /* made by vsock_connect() */
 	uint32_t guest_port, host_port;
 
 	int fd;		 /* owned; -1 once closed */
@@ -94,8 +95,11 @@ struct vsock {
 	struct virtio_device dev;
 	struct loop *loop; /* borrowed */
 	uint64_t guest_cid;
-	vsock_accept_fn accept; /* NULL: all is refused */
-	void *accept_user;	/* borrowed */
+	vsock_accept_fn accept;	   /* NULL: all is refused */
+	void *accept_user;	   /* borrowed */
+	void (*quiet)(void *user); /* may be NULL */
+	void *quiet_user;	   /* borrowed */
+	uint32_t n_by_host;	   /* descriptors of streams that the host made */
 
 	struct vsock_bucket buckets[VSOCK_BUCKETS]; /* owned streams */
 	struct vsock_bucket draining;		    /* owned; VSOCK_DRAINING */

@@ -12,7 +12,8 @@
 /*
  * The messages between host and agent, as structs with an encoder and a decoder each.
  *
- * On the wire a message is a CBOR map with unsigned keys.  A reader ignores keys it does not
+ * On the wire a message is a CBOR map with unsigned keys that ascend; strings are byte strings
+ * without NUL, since argv, environment and paths may hold any other byte.  A reader ignores keys it does not
  * know, unless bit 15 of the key is set: that marks a field which must be understood, and the
  * decoder fails with -EOPNOTSUPP.  Optional fields that have their zero value are left out.
  *
@@ -23,8 +24,8 @@
 
 #define AGENT_PROTO_MIN	   1
 #define AGENT_PROTO_MAX	   1
-#define AGENT_PORT	   1024 /* of the guest: agentd listens, a stream a client */
-#define AGENT_CONTROL_PORT 1025 /* of the host: agentd connects once, at boot */
+#define AGENT_PORT	   1024	       /* of the guest: agentd listens, a stream a client */
+#define AGENT_CONTROL_PORT 1025	       /* of the host: agentd connects once, at boot */
 #define AGENT_BOOT_MAX	   (16u << 20) /* bytes of a boot message */
 #define AGENT_FS_TAG	   "msb"       /* tag of the one virtio-fs device */
 
@@ -33,7 +34,7 @@ struct hello {
 	uint64_t features;
 };
 
-/* A list of strings; items[n] is NULL. */
+/* A list of strings; items[n] is NULL. Made by str_list_add() and the decoders only. */
 struct str_list {
 	char **items;
 	size_t n;
@@ -61,12 +62,12 @@ enum boot_upper { UPPER_NONE, UPPER_DISK, UPPER_TMPFS, UPPER_DIRECT, BOOT_UPPER_
 struct boot_spec {
 	struct boot_part *parts;
 	size_t n_parts;
-	uint32_t root_part;    /* index in parts of the EROFS root, or BOOT_NONE */
-	uint32_t root_mount;   /* number of the folder that is the root, or BOOT_NONE */
-	enum boot_upper upper; /* DIRECT: the folder is written in place */
-	uint32_t upper_part;   /* UPPER_DISK: index in parts (ext4) */
-	uint64_t upper_size;   /* UPPER_TMPFS: bytes, 0 for the kernel's default */
-	uint32_t modules_part; /* index in parts of the modules image, or BOOT_NONE */
+	uint32_t root_part;	   /* index in parts of the EROFS root, or BOOT_NONE */
+	uint32_t root_mount;	   /* number of the folder that is the root, or BOOT_NONE */
+	enum boot_upper upper;	   /* DIRECT: the folder is written in place */
+	uint32_t upper_part;	   /* UPPER_DISK: index in parts (ext4) */
+	uint64_t upper_size;	   /* UPPER_TMPFS: bytes, 0 for the kernel's default */
+	uint32_t modules_part;	   /* index in parts of the modules image, or BOOT_NONE */
 	struct boot_mount *mounts; /* parents first */
 	size_t n_mounts;
 	char *hostname;
@@ -91,11 +92,11 @@ struct failure {
 
 struct session_event {
 	uint64_t session;
-	bool ended;	      /* else started */
-	bool main;	      /* its end ends the sandbox */
-	uint32_t code;	      /* 0..255; with signal: 128 + signal */
-	uint32_t signal;      /* 0: exited by itself */
-	uint32_t n_live;      /* sessions that are live now */
+	bool ended;	 /* else started */
+	bool main;	 /* its end ends the sandbox */
+	uint32_t code;	 /* 0..255; with signal: 128 + signal */
+	uint32_t signal; /* 0: exited by itself */
+	uint32_t n_live; /* sessions that are live now */
 };
 
 struct shutdown_request {
@@ -134,8 +135,8 @@ struct exec_exited {
 
 /* FRAME_ERROR */
 struct proto_error {
-	char code[24];	  /* "protocol", "unsupported", "busy", "stopping" */
-	uint32_t type;	  /* of the frame it answers */
+	char code[24]; /* "protocol", "unsupported", "busy", "stopping" */
+	uint32_t type; /* of the frame it answers */
 };
 
 MUST_CHECK int hello_encode(struct buf *b, const struct hello *x);
@@ -147,8 +148,7 @@ MUST_CHECK int failure_decode(const void *payload, size_t len, struct failure *x
 MUST_CHECK int session_event_encode(struct buf *b, const struct session_event *x);
 MUST_CHECK int session_event_decode(const void *payload, size_t len, struct session_event *x);
 MUST_CHECK int shutdown_request_encode(struct buf *b, const struct shutdown_request *x);
-MUST_CHECK int shutdown_request_decode(const void *payload, size_t len,
-				       struct shutdown_request *x);
+MUST_CHECK int shutdown_request_decode(const void *payload, size_t len, struct shutdown_request *x);
 MUST_CHECK int exec_request_encode(struct buf *b, const struct exec_request *x);
 MUST_CHECK int exec_request_decode(const void *payload, size_t len, struct exec_request *x);
 MUST_CHECK int exec_started_encode(struct buf *b, const struct exec_started *x);
@@ -161,5 +161,10 @@ MUST_CHECK int signal_encode(struct buf *b, uint32_t signal);
 MUST_CHECK int signal_decode(const void *payload, size_t len, uint32_t *signal);
 MUST_CHECK int proto_error_encode(struct buf *b, const struct proto_error *x);
 MUST_CHECK int proto_error_decode(const void *payload, size_t len, struct proto_error *x);
+
+/* FRAME_PROGRESS: one text item, the stage. */
+#define PROGRESS_STAGE_MAX 24 /* bytes, with the NUL */
+MUST_CHECK int progress_encode(struct buf *b, const char *stage);
+MUST_CHECK int progress_decode(const void *payload, size_t len, char stage[PROGRESS_STAGE_MAX]);
 
 #endif /* PROTO_AGENT_H */

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/machine.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "block/block.h"
+#include "devices/devices.h"
+#include "fs/fs.h"
+#include "proto/agent.h"
+#include "virtio/device.h"
+
+#define GUEST_CID   3	   /* the lowest that is free for guests; private to each QEMU */
+#define DISK_SERIAL "disk" /* the one disk; the agent's is /dev/vda */
+
+/* A descriptor of the launch as one of our own. */
+static int take_launch_fd(uint32_t fd)
+{
+	int r;
+
+	if (fd < LAUNCH_FD_FIRST)
+		return -EBADF;
+	r = fcntl((int)fd, F_DUPFD_CLOEXEC, LAUNCH_FD_FIRST);
+	return r < 0 ? -errno : r;
+}
+
+static int make_disk(const struct launch_spec *spec, struct block **ret_block, struct err *err)
+{
+	AUTO_FREE struct block_extent *extents = calloc(spec->n_extents + 1, sizeof(*extents));
+	size_t n = 0;
+	int r = 0;
+
+	if (!extents)
+		return err_sys(err, ENOMEM, "make the disk");
+	for (; n < spec->n_extents; n++) {
+		const struct launch_extent *e = &spec->extents[n];
+		int fd = take_launch_fd(e->fd);
+
+		if (fd < 0) {
+			r = err_sys(err, -fd, "extent %zu of the disk, descriptor %u", n, e->fd);
+			break;
+		}
+		extents[n] = (struct block_extent){
+			.disk_offset = e->disk_offset,
+			.file_offset = e->file_offset,
+			.len = e->len,
+			.fd = fd,
+			.writable = e->writable,
+			.volatile_data = e->volatile_data,
+		};
+	}
+	if (r == 0) {
+		r = block_extents_new(extents, n, spec->disk_size, ret_block);
+		if (r < 0)
+			(void)err_sys(err, -r, "make a disk of %zu extents", n);
+	}
+	for (size_t i = 0; r < 0 && i < n; i++)
+		(void)close(extents[i].fd);
+	return r;
+}
+
+static int add_disk(struct machine *m, const struct launch_spec *spec, struct err *err)
+{
+	struct block *block = NULL;
+	int r = make_disk(spec, &block, err);
+
+	if (r < 0)
+		return r;
+	m->blk = blk_new(block, DISK_SERIAL);
+	if (!m->blk) {
+		block_free(block);
+		return err_sys(err, ENOMEM, "make the disk");
+	}
+	r = loop_thread_init(&m->disk_thread, "disk");
+	return r < 0 ? err_sys(err, -r, "make the disk's loop") : 0;
+}
+
+static int make_fs(const struct launch_spec *spec, struct fs_server **ret_fs, struct err *err)
+{
+	AUTO_FREE struct fs_mount *mounts = calloc(spec->n_mounts + 1, sizeof(*mounts));
+	size_t n = 0;
+	int r = 0;
+
+	if (!mounts)
+		return err_sys(err, ENOMEM, "make the file server");
+	for (; n < spec->n_mounts; n++) {
+		const struct launch_mount *lm = &spec->mounts[n];
+		int fd = take_launch_fd(lm->fd);
+
+		if (fd < 0) {
+			r = err_sys(err, -fd, "mount %zu, descriptor %u", n, lm->fd);
+			break;
+		}
+		mounts[n] = (struct fs_mount){
+			.dir_fd = fd,
+			.read_only = lm->read_only,
+			.uid = lm->uid,
+			.gid = lm->gid,
+			.hide_set = lm->hide_set,
+			.hide_dev = lm->hide_dev,
+			.hide_ino = lm->hide_ino,
+		};
+	}
+	if (r == 0) {
+		r = fs_server_new(mounts, n, ret_fs);
+		if (r < 0)
+			(void)err_sys(err, -r, "make the file server of %zu mounts", n);
+	}
+	for (size_t i = 0; r < 0 && i < n; i++)
+		(void)close(mounts[i].dir_fd);
+	return r;
+}
+
+static int add_fs(struct machine *m, const struct launch_spec *spec, struct err *err)
+{
+	struct fs_server *fs = NULL;
+	int r = make_fs(spec, &fs, err);
+
+	if (r < 0)
+		return r;
+	m->fs = fs_new(fs, AGENT_FS_TAG);
+	if (!m->fs) {
+		fs_server_free(fs);
+		return err_sys(err, ENOMEM, "make the file server");
+	}
+	r = loop_thread_init(&m->fs_thread, "fs");
+	return r < 0 ? err_sys(err, -r, "make the file server's loop") : 0;
+}
+
+int machine_init(struct machine *m, struct loop *loop, const struct launch_spec *spec,
+		 struct err *err)
+{
+	*m = (struct machine){ .loop = loop };
+	if (strcmp(spec->engine, engine_qemu.name) == 0)
+		m->ops = &engine_qemu;
+	else
+		return err_set(err, ERR_UNAVAILABLE, "there is no engine '%s' here", spec->engine);
+	m->vsock = vsock_new(loop, GUEST_CID);
+	if (!m->vsock)
+		return err_sys(err, ENOMEM, "make the vsock device");
+	if (spec->disk_size > 0) {
+		int r = add_disk(m, spec, err);
+
+		if (r < 0)
+			return r;
+	}
+	return spec->n_mounts > 0 ? add_fs(m, spec, err) : 0;
+}
+
+static int start_threads(struct machine *m)
+{
+	int r = m->blk ? loop_thread_start(&m->disk_thread) : 0;
+
+	if (r == 0 && m->fs)
+		r = loop_thread_start(&m->fs_thread);
+	return r;
+}
+
+int machine_start(struct machine *m, const struct launch_spec *spec, int console_fd,
+		  engine_exit_fn on_exit, void *user, struct err *err)
+{
+	struct engine_device devices[3];
+	struct engine_config config = {
+		.cpus = spec->cpus,
+		.memory_mib = spec->memory_mib,
+		.kernel_fd = LAUNCH_FD_KERNEL,
+		.initramfs_fd = LAUNCH_FD_INITRAMFS,
+		.console_fd = console_fd,
+		.lock_fd = LAUNCH_FD_LOCK,
+		.cmdline = spec->cmdline,
+		.qemu_path = spec->qemu_path,
+		.devices = devices,
+	};
+	int r;
+
+	devices[config.n_devices++] = (struct engine_device){ m->vsock, m->loop };
+	if (m->blk)
+		devices[config.n_devices++] = (struct engine_device){ m->blk, m->disk_thread.loop };
+	if (m->fs)
+		devices[config.n_devices++] = (struct engine_device){ m->fs, m->fs_thread.loop };
+	r = m->ops->start(m->loop, &config, on_exit, user, &m->engine, err);
+	if (r < 0)
+		return r;
+	r = start_threads(m);
+	return r < 0 ? err_sys(err, -r, "start a thread") : 0;
+}
+
+void machine_cut(struct machine *m)
+{
+	if (m->engine)
+		m->ops->stop(m->engine);
+}
+
+void machine_done(struct machine *m)
+{
+	machine_cut(m); /* so that no thread waits for the guest */
+	loop_thread_stop(&m->disk_thread);
+	loop_thread_stop(&m->fs_thread);
+	if (m->engine)
+		m->ops->free(m->engine);
+	m->engine = NULL;
+	virtio_device_free(m->blk);
+	virtio_device_free(m->fs);
+	virtio_device_free(m->vsock);
+	loop_thread_done(&m->disk_thread);
+	loop_thread_done(&m->fs_thread);
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DOC: one sandbox
+ *
+ * Everything here runs on the main loop; ending.c decides, this file carries out.  Events are:
+ * frames of the agent, requests of clients, the watchdog pipe, signals, one timer (start
+ * deadline, then deadlines of the end; none while the sandbox runs), the end of the engine.
+ *
+ * The record is written before the client hears that a boot failed, so that it can read it
+ * then, and before threads are joined, so that a folder of the host that hangs keeps nobody
+ * from learning of the end.
+ */
+#include "sandbox/sandbox.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "devices/devices.h"
+#include "sandbox/agent_channel.h"
+#include "sandbox/console.h"
+#include "sandbox/control.h"
+#include "sandbox/ending.h"
+#include "sandbox/exit_record.h"
+#include "sandbox/listener.h"
+#include "sandbox/machine.h"
+#include "sandbox/report.h"
+#include "sandbox/run_dir.h"
+
+struct sandbox {
+	const struct launch_spec *spec; /* borrowed */
+	struct loop *loop;		/* owned */
+	uint64_t started_at;		/* wall clock, ns */
+	struct ending ending;
+	struct machine machine;
+	struct console console;
+	struct report report;
+	struct agent_channel *channel; /* owned */
+	struct control control;
+	struct listener agent_listener;
+	loop_id watchdog_id, signal_id, timer_id;
+	int signal_fd; /* owned */
+	bool client_gone;
+	struct failure failure; /* the first one; message is "" if there is none */
+	bool has_main;
+	uint32_t main_code, main_signal;
+};
+
+static void event(struct sandbox *s, enum end_event ev, uint32_t grace_ms);
+
+static void timer_due(void *user)
+{
+	struct sandbox *s = user;
+
+	if (s->ending.state == END_STARTING && !s->failure.message[0]) {
+		(void)snprintf(s->failure.stage, sizeof(s->failure.stage), "%s", s->report.stage);
+		(void)snprintf(s->failure.message, sizeof(s->failure.message),
+			       "not ready after %llu s, the last stage was '%s'",
+			       (unsigned long long)(s->spec->start_timeout_ms / 1000),
+			       s->report.stage);
+	}
+	event(s, EVENT_TIMEOUT, 0);
+}
+
+static void set_timer(struct sandbox *s, uint64_t deadline_ns)
+{
+	loop_remove(s->loop, &s->timer_id);
+	if (loop_add_timer(s->loop, deadline_ns, timer_due, s, &s->timer_id) < 0) {
+		log_error("out of memory: no more waiting");
+		machine_cut(&s->machine);
+	}
+}
+
+/* The boot id of the host, which tells a reboot from a crash. */
+static void read_boot_id(char id[static 40])
+{
+	AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : io_read_full(fd, id, 36); /* a UUID */
+
+	id[n == 36 ? 36 : 0] = '\0';
+}
+
+static void write_record(struct sandbox *s)
+{
+	AUTO(buf_done) struct buf tail = { 0 };
+	struct err err = ERR_INIT;
+	struct exit_record record = {
+		.id = s->spec->id,
+		.name = s->spec->name,
+		.engine = s->spec->engine,
+		.reason = end_reason_name(s->ending.reason),
+		.detail = s->failure.message[0] ? s->failure.message : NULL,
+		.stage = s->failure.stage[0] ? s->failure.stage : NULL,
+		.sys = s->failure.sys,
+		.started_at = s->started_at,
+		.ended_at = clock_wall_ns(),
+		.has_main = s->has_main,
+		.main_code = s->main_code,
+		.main_signal = s->main_signal,
+		.flushed = s->ending.flushed,
+	};
+
+	buf_init(&tail, CONSOLE_TAIL_MAX);
+	if (console_tail_lines(&s->console.tail, &tail) < 0)
+		log_warn("out of memory: the record has no console");
+	record.console_tail = tail.data;
+	record.console_tail_len = tail.len;
+	read_boot_id(record.boot);
+	if (exit_record_write(LAUNCH_FD_RUN_DIR, &record, &err) < 0)
+		log_error("%s", err.msg);
+}
+
+/* What the client hears of a boot that failed. */
+static void tell_failure(struct sandbox *s)
+{
+	struct failure *f = &s->failure;
+
+	if (!report_open(&s->report))
+		return;
+	if (!f->message[0]) {
+		(void)snprintf(f->stage, sizeof(f->stage), "%s", s->report.stage);
+		(void)snprintf(f->message, sizeof(f->message),
+			       s->ending.reason == REASON_BOOT_FAILED
+				       ? "the guest went down while it booted"
+				       : "it was stopped before it was ready");
+	}
+}
+
+/* The machine is gone. */
+static void finish(struct sandbox *s)
+{
+	loop_remove(s->loop, &s->timer_id);
+	tell_failure(s);
+	log_info("ended: %s%s%s", end_reason_name(s->ending.reason),
+		 s->failure.message[0] ? ": " : "", s->failure.message);
+	write_record(s);
+	if (report_open(&s->report))
+		report_failed(&s->report, &s->failure);
+	loop_stop(s->loop);
+}
+
+static void event(struct sandbox *s, enum end_event ev, uint32_t grace_ms)
+{
+	unsigned todo = ending_event(&s->ending, ev, grace_ms, clock_now_ns());
+
+	if (todo & END_DO_TIMER)
+		set_timer(s, s->ending.deadline_ns);
+	if (todo & END_DO_SHUTDOWN && agent_channel_shutdown(s->channel, s->ending.grace_ms) < 0)
+		log_warn("the agent could not be asked to shut down");
+	if (todo & END_DO_CUT)
+		machine_cut(&s->machine);
+	if (todo & END_DO_FINISH)
+		finish(s);
+}
+
+/* Keep the first failure only: what follows is its consequence. */
+static void fail(struct sandbox *s, const char *stage, int sys, const char *message)
+{
+	if (s->failure.message[0])
+		return;
+	s->failure.sys = sys;
+	(void)snprintf(s->failure.stage, sizeof(s->failure.stage), "%s", stage);
+	(void)snprintf(s->failure.message, sizeof(s->failure.message), "%s", message);
+}
+
+static void engine_exited(void *user, const struct err *why)
+{
+	struct sandbox *s = user;
+
+	console_finish(&s->console);
+	if (why->code != ERR_NONE) {
+		fail(s, "engine", why->sys, why->msg);
+		event(s, EVENT_ENGINE_FAILED, 0);
+	} else if (console_tail_has(&s->console.tail, "Kernel panic - not syncing")) {
+		fail(s, "kernel", 0, "the guest's kernel panicked");
+		event(s, EVENT_ENGINE_PANIC, 0);
+	} else {
+		event(s, EVENT_ENGINE_ENDED, 0);
+	}
+}
+
+/* The agent's events. */
+
+static void agent_connected(void *user)
+{
+	struct sandbox *s = user;
+
+	report_progress(&s->report, "agent");
+}
+
+static void agent_progress(void *user, const char *stage)
+{
+	struct sandbox *s = user;
+
+	report_progress(&s->report, stage);
+}
+
+static void client_accepted(void *user, int fd)
+{
+	struct sandbox *s = user;
+	int r = vsock_connect(s->machine.vsock, AGENT_PORT, fd);
+
+	if (r < 0)
+		log_warn("a client could not be joined to the agent: error %d", -r);
+	else
+		s->ending.streams = true;
+}
+
+static void clients_quiet(void *user)
+{
+	struct sandbox *s = user;
+
+	s->ending.streams = false;
+	event(s, EVENT_QUIET, 0);
+}
+
+static void agent_ready(void *user)
+{
+	struct sandbox *s = user;
+	int r;
+
+	if (s->ending.state != END_STARTING)
+		return;
+	r = listener_init(&s->agent_listener, s->loop, LAUNCH_FD_AGENT, client_accepted, s);
+	if (r < 0) {
+		fail(s, "agent", -r, "clients of the agent cannot be accepted");
+		event(s, EVENT_BOOT_FAILED, 0);
+		return;
+	}
+	loop_remove(s->loop, &s->timer_id);
+	event(s, EVENT_READY, 0);
+	report_progress(&s->report, "ready");
+	report_ready(&s->report);
+	log_info("ready");
+}
+
+static void agent_boot_failed(void *user, const struct failure *why)
+{
+	struct sandbox *s = user;
+
+	if (!s->failure.message[0])
+		s->failure = *why;
+	if (!s->failure.message[0])
+		fail(s, why->stage, why->sys, "the agent could not set up the guest");
+	event(s, EVENT_BOOT_FAILED, 0);
+}
+
+static void agent_session(void *user, const struct session_event *se)
+{
+	struct sandbox *s = user;
+
+	s->ending.sessions = se->n_live > 0;
+	if (se->ended && se->main && !s->has_main) {
+		s->has_main = true;
+		s->main_code = se->code;
+		s->main_signal = se->signal;
+		event(s, EVENT_MAIN_EXITED, 0);
+	}
+	if (se->n_live == 0)
+		event(s, EVENT_QUIET, 0);
+}
+
+static void agent_flushed(void *user)
+{
+	event(user, EVENT_FLUSHED, 0);
+}
+
+static void agent_lost(void *user, const char *why)
+{
+	struct sandbox *s = user;
+
+	if (s->ending.state == END_STARTING)
+		fail(s, "agent", 0, why ? why : "the agent ended its stream while it booted");
+	event(s, EVENT_AGENT_LOST, 0);
+}
+
+static const struct agent_events agent_events = {
+	.connected = agent_connected,
+	.progress = agent_progress,
+	.ready = agent_ready,
+	.boot_failed = agent_boot_failed,
+	.session = agent_session,
+	.flushed = agent_flushed,
+	.lost = agent_lost,
+};
+
+/* The guest opens a stream to the host: only the agent's control stream is one. */
+static int guest_connects(void *user, uint32_t port)
+{
+	struct sandbox *s = user;
+
+	return port == AGENT_CONTROL_PORT ? agent_channel_accept(s->channel) : -ECONNREFUSED;
+}
+
+/* The host's events. */
+
+static void control_stop(void *user, const struct stop_request *request)
+{
+	static const enum end_event events[] = {
+		[STOP_GRACEFUL] = EVENT_STOP,
+		[STOP_KILL] = EVENT_KILL,
+		[STOP_CUT] = EVENT_CUT,
+	};
+
+	event(user, events[request->how], request->grace_ms);
+}
+
+static void watchdog_ready(void *user, uint32_t events)
+{
+	struct sandbox *s = user;
+	char byte;
+	ssize_t n = read(LAUNCH_FD_WATCHDOG, &byte, 1);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	loop_remove(s->loop, &s->watchdog_id);
+	if (n == 1) {
+		log_info("detached");
+		return;
+	}
+	s->client_gone = true;
+	event(s, EVENT_PARENT_EXITED, 0);
+}
+
+static void signal_ready(void *user, uint32_t events)
+{
+	struct sandbox *s = user;
+	struct signalfd_siginfo info;
+
+	if (read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		event(s, EVENT_HOST_SIGNAL, 0);
+}
+
+static int watch_host(struct sandbox *s, struct err *err)
+{
+	sigset_t set;
+	int r;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0)
+		return err_sys(err, errno, "make a signalfd");
+	r = loop_add_fd(s->loop, s->signal_fd, EPOLLIN, signal_ready, s, &s->signal_id);
+	if (r == 0 && s->spec->has_watchdog) {
+		r = io_set_nonblock(LAUNCH_FD_WATCHDOG, 1);
+		if (r == 0)
+			r = loop_add_fd(s->loop, LAUNCH_FD_WATCHDOG, EPOLLIN, watchdog_ready, s,
+					&s->watchdog_id);
+	}
+	if (r == 0)
+		r = control_init(&s->control, s->loop, LAUNCH_FD_CONTROL, control_stop, s);
+	return r < 0 ? err_sys(err, -r, "watch the host") : 0;
+}
+
+static int boot(struct sandbox *s, struct err *err)
+{
+	AUTO_CLOSE int guest_console = -1;
+	int pair[2], r;
+
+	r = machine_init(&s->machine, s->loop, s->spec, err);
+	if (r < 0)
+		return r;
+	vsock_on_accept(s->machine.vsock, guest_connects, s);
+	vsock_on_quiet(s->machine.vsock, clients_quiet, s);
+	r = agent_channel_new(s->loop, LAUNCH_FD_BOOT, &agent_events, s, &s->channel);
+	if (r < 0)
+		return err_sys(err, -r, "make the agent's channel");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(err, errno, "make the console's socket");
+	guest_console = pair[1];
+	r = io_set_nonblock(pair[0], 1);
+	if (r == 0)
+		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG);
+	else
+		(void)close(pair[0]);
+	if (r < 0)
+		return err_sys(err, -r, "watch the console");
+	return machine_start(&s->machine, s->spec, guest_console, engine_exited, s, err);
+}
+
+/* From the first thing that can fail on; what is made is released by sandbox_done(). */
+static int start(struct sandbox *s, struct err *err)
+{
+	int r = loop_new(&s->loop);
+
+	if (r < 0)
+		return err_sys(err, -r, "make the loop");
+	r = watch_host(s, err);
+	if (r == 0)
+		r = boot(s, err);
+	if (r < 0)
+		return r;
+	report_progress(&s->report, "engine");
+	set_timer(s, clock_now_ns() + s->spec->start_timeout_ms * NS_PER_MS);
+	return 0;
+}
+
+static void sandbox_done(struct sandbox *s)
+{
+	machine_done(&s->machine);
+	agent_channel_free(s->channel);
+	listener_done(&s->agent_listener);
+	control_done(&s->control);
+	console_done(&s->console);
+	report_done(&s->report);
+	if (s->signal_fd >= 0)
+		(void)close(s->signal_fd);
+	loop_free(s->loop);
+}
+
+/* Nobody is left to read the record and remove the folder. */
+static void clean_up(struct sandbox *s)
+{
+	struct err err = ERR_INIT;
+	char byte;
+
+	if (!s->spec->remove_run_dir)
+		return;
+	if (s->watchdog_id && read(LAUNCH_FD_WATCHDOG, &byte, 1) == 0)
+		s->client_gone = true;
+	if (s->client_gone && run_dir_remove(LAUNCH_FD_RUN_DIR, s->spec->id, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+int sandbox_run(const struct launch_spec *spec)
+{
+	struct sandbox s = {
+		.spec = spec,
+		.started_at = clock_wall_ns(),
+		.console = { .fd = -1 },
+		.signal_fd = -1,
+	};
+	struct err err = ERR_INIT;
+	int r;
+
+	ending_init(&s.ending, spec->flush);
+	report_init(&s.report, LAUNCH_FD_READY);
+	report_progress(&s.report, "monitor");
+	r = start(&s, &err);
+	if (r == 0)
+		r = loop_run(s.loop);
+	else
+		fail(&s, "engine", err.sys, err.msg);
+	if (s.ending.state != END_GONE) { /* not even started, or the loop failed */
+		s.ending.reason =
+			s.ending.state == END_STARTING ? REASON_BOOT_FAILED : REASON_ENGINE_FAILED;
+		tell_failure(&s);
+		write_record(&s);
+		if (report_open(&s.report))
+			report_failed(&s.report, &s.failure);
+	}
+	r = s.ending.reason == REASON_BOOT_FAILED ? -1 : 0;
+	clean_up(&s);
+	sandbox_done(&s);
+	return r;
+}
