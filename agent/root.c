@@ -255,7 +255,8 @@ int root_enter(struct agent *a, struct failure *f)
 	root = open(ROOT_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return fail(f, "mount", errno, ROOT_DIR, "open the root");
-	if (mounts_move(root, f) < 0 || put_modules(&a->boot, root, f) < 0)
+	/* In this order: the disk of the modules is found in /dev, which moves. */
+	if (put_modules(&a->boot, root, f) < 0 || mounts_move(root, f) < 0)
 		return -1;
 	for (size_t i = 0; i < a->boot.n_mounts; i++)
 		if (put_mount(&a->boot.mounts[i], root, f) < 0)

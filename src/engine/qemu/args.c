@@ -49,7 +49,7 @@ static bool add(struct qemu_args *a, const char *fmt, ...)
 	return true;
 }
 
-static bool add_machine(struct qemu_args *a, const struct engine_config *c)
+static bool add_machine(struct qemu_args *a, const struct engine_config *c, uint64_t tsc_khz)
 {
 	static const char *const fixed[] = {
 		"-nodefaults",
@@ -81,7 +81,8 @@ static bool add_machine(struct qemu_args *a, const struct engine_config *c)
 	       add(a, "-kernel") && add(a, "/proc/self/fd/%d", QEMU_FD_KERNEL) &&
 	       add(a, "-initrd") && add(a, "/proc/self/fd/%d", QEMU_FD_INITRAMFS) &&
 	       add(a, "-append") &&
-	       add(a, "%s%s%s", CMDLINE, c->cmdline ? " " : "", c->cmdline ? c->cmdline : "");
+	       add(a, CMDLINE " tsc_early_khz=%llu%s%s", (unsigned long long)tsc_khz,
+		   c->cmdline ? " " : "", c->cmdline ? c->cmdline : "");
 }
 
 static bool add_own_devices(struct qemu_args *a)
@@ -115,7 +116,8 @@ static bool known(uint32_t id)
 	return id == VIRTIO_ID_BLOCK || id == VIRTIO_ID_VSOCK || id == VIRTIO_ID_FS;
 }
 
-int qemu_args_build(const struct engine_config *config, struct qemu_args *ret_args, struct err *err)
+int qemu_args_build(const struct engine_config *config, uint64_t tsc_khz,
+		    struct qemu_args *ret_args, struct err *err)
 {
 	if (config->n_devices > QEMU_MAX_DEVICES)
 		return err_set(err, ERR_INVALID, "%zu devices, QEMU's microvm takes %d",
@@ -127,7 +129,7 @@ int qemu_args_build(const struct engine_config *config, struct qemu_args *ret_ar
 			return err_set(err, ERR_INVALID, "device '%s' cannot be served to QEMU",
 				       ops->name);
 	}
-	if (!add_machine(ret_args, config) || !add_own_devices(ret_args))
+	if (!add_machine(ret_args, config, tsc_khz) || !add_own_devices(ret_args))
 		return err_sys(err, ENOMEM, "build the command line of QEMU");
 	for (size_t i = 0; i < config->n_devices; i++)
 		if (!add(ret_args, "-chardev") ||

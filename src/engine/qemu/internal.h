@@ -28,12 +28,19 @@ static inline void qemu_args_done_auto(struct qemu_args *a)
 	qemu_args_done(a);
 }
 
+/*
+ * The rate of the time stamp counter, which is the guest's as well, measured for 4 ms; 0 if it
+ * does not count.  The guest has no other clock to measure it by that a busy host keeps exact.
+ */
+uint64_t qemu_tsc_khz(void);
+
 /**
  * qemu_args_build() - The command line for this configuration
+ * @tsc_khz:	As from qemu_tsc_khz()
  * @ret_args:	Empty before; filled with qemu_args_done() to come in any case
  * @err:	INVALID: a device that QEMU cannot serve, too many of them
  */
-int qemu_args_build(const struct engine_config *config, struct qemu_args *ret_args,
-		    struct err *err);
+int qemu_args_build(const struct engine_config *config, uint64_t tsc_khz,
+		    struct qemu_args *ret_args, struct err *err);
 
 #endif /* ENGINE_QEMU_INTERNAL_H */

@@ -214,7 +214,7 @@ static int spawn_qemu(struct qemu *q, const struct engine_config *config, const 
 		.n_fds = 4,
 		.die_with_parent = true,
 	};
-	int r = qemu_args_build(config, &args, err);
+	int r = qemu_args_build(config, qemu_tsc_khz(), &args, err);
 
 	if (r < 0)
 		return r;

@@ -38,7 +38,7 @@ TEST(command_line)
 	AUTO(qemu_args_done) struct qemu_args a = { 0 };
 	struct err err = ERR_INIT;
 
-	ASSERT_EQ(qemu_args_build(&config, &a, &err), 0);
+	ASSERT_EQ(qemu_args_build(&config, 2500000, &a, &err), 0);
 	ASSERT_STR(a.v[0], "/usr/bin/qemu");
 	ASSERT(!a.v[a.n]);
 	ASSERT_STR(after(&a, "-smp", 0), "3");
@@ -46,7 +46,7 @@ TEST(command_line)
 	ASSERT_STR(after(&a, "-object", 0), "memory-backend-memfd,id=mem,size=512M,share=on");
 	ASSERT_STR(after(&a, "-kernel", 0), "/proc/self/fd/3");
 	ASSERT_STR(after(&a, "-initrd", 0), "/proc/self/fd/4");
-	ASSERT(strstr(after(&a, "-append", 0), " a=b c"));
+	ASSERT(strstr(after(&a, "-append", 0), " tsc_early_khz=2500000 a=b c"));
 	ASSERT_STR(after(&a, "-chardev", 0), "socket,id=console,fd=5");
 	ASSERT_STR(after(&a, "-chardev", 1), "socket,id=d0,fd=7");
 	ASSERT_STR(after(&a, "-chardev", 3), "socket,id=d2,fd=9");
@@ -66,17 +66,24 @@ TEST(devices_that_qemu_cannot_serve)
 	AUTO(qemu_args_done) struct qemu_args a = { 0 };
 	struct err err = ERR_INIT;
 
-	ASSERT(qemu_args_build(&config, &a, &err) < 0);
+	ASSERT(qemu_args_build(&config, 2500000, &a, &err) < 0);
 	ASSERT_STR(err.msg, "device 'odd' cannot be served to QEMU");
 	for (size_t i = 0; i < QEMU_MAX_DEVICES + 1; i++)
 		many[i].dev = &blk;
 	config.devices = many;
 	config.n_devices = QEMU_MAX_DEVICES;
-	ASSERT_EQ(qemu_args_build(&config, &a, &err), 0);
+	ASSERT_EQ(qemu_args_build(&config, 2500000, &a, &err), 0);
 	config.n_devices++;
 	qemu_args_done(&a);
-	ASSERT(qemu_args_build(&config, &a, &err) < 0);
+	ASSERT(qemu_args_build(&config, 2500000, &a, &err) < 0);
 	ASSERT_EQ(err.code, ERR_INVALID);
+}
+
+TEST(tsc_counts)
+{
+	uint64_t khz = qemu_tsc_khz();
+
+	ASSERT(khz > 100000 && khz < 10000000); /* 0.1 to 10 GHz */
 }
 
 TAP_MAIN()
