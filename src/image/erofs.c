@@ -231,8 +231,8 @@ static void put_inode(struct out *o, const struct plan *p, const struct tree_ino
 
 	put_zeros(o, i->nid * EROFS_SLOT);
 	if (i->xattr_size)
-		e.xattr_count = htole16((uint16_t)(
-			(i->xattr_size - sizeof(struct erofs_xattr_header)) / 4 + 1));
+		e.xattr_count = htole16(
+			(uint16_t)((i->xattr_size - sizeof(struct erofs_xattr_header)) / 4 + 1));
 	put(o, &e, sizeof(e));
 	put_xattrs(o, i);
 	if (S_ISREG(i->mode) && i->sparse)
@@ -280,8 +280,8 @@ static int put_copies(struct out *o, const struct plan *p, const struct tree_ino
 			uint64_t from = c->file_offset > start ? c->file_offset : start;
 			uint64_t to = c->file_offset + c->len < end ? c->file_offset + c->len : end;
 			int r = from < to ? read_piece(p, i, c, from - c->file_offset,
-						       buf + (from - start), (size_t)(to - from)) :
-					    0;
+						       buf + (from - start), (size_t)(to - from))
+					  : 0;
 
 			if (r < 0)
 				return r;

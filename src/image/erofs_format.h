@@ -12,7 +12,7 @@
 #define EROFS_MAGIC	   0xe0f5e1e2u
 #define EROFS_BLOCK_BITS   9
 #define EROFS_META_OFFSET  1536 /* where the root inode is: behind the superblock's block */
-#define EROFS_SLOT	   32   /* an inode number counts these bytes */
+#define EROFS_SLOT	   32	/* an inode number counts these bytes */
 
 #define EROFS_COMPAT_CHECKSUM  0x1u
 #define EROFS_INCOMPAT_CHUNKED 0x4u

@@ -11,8 +11,11 @@
 #define COPY_BITS      12 /* chunk of a file whose map is not aligned */
 
 const struct erofs_prefix erofs_prefixes[] = {
-	{ 1, "user." },	   { 2, "system.posix_acl_access" }, { 3, "system.posix_acl_default" },
-	{ 4, "trusted." }, { 6, "security." },
+	{ 1, "user." },
+	{ 2, "system.posix_acl_access" },
+	{ 3, "system.posix_acl_default" },
+	{ 4, "trusted." },
+	{ 6, "security." },
 };
 const unsigned erofs_n_prefixes = sizeof(erofs_prefixes) / sizeof(erofs_prefixes[0]);
 

@@ -17,7 +17,7 @@
 struct reader {
 	const uint8_t *data;
 	size_t size;
-	uint64_t base;	     /* where the data file begins on the disk */
+	uint64_t base; /* where the data file begins on the disk */
 	uint32_t xattr_block;
 	uint16_t layer;
 	struct tree *t;
@@ -25,7 +25,7 @@ struct reader {
 	struct seen {
 		uint64_t nid;
 		struct tree_inode *inode;
-	} *seen;
+	} * seen;
 	size_t n_seen, cap_seen;
 	uint32_t n_names;
 };
@@ -158,8 +158,8 @@ static int read_xattrs(struct reader *r, struct tree_inode *i, uint64_t offset, 
 		uint32_t id;
 
 		memcpy(&id, ids + 4ull * k, sizeof(id));
-		rc = one_xattr(r, i,
-			       (uint64_t)r->xattr_block * EROFS_BLOCK + 4ull * le32toh(id), &len);
+		rc = one_xattr(r, i, (uint64_t)r->xattr_block * EROFS_BLOCK + 4ull * le32toh(id),
+			       &len);
 	}
 	offset += sizeof(*h) + 4ull * h->shared_count;
 	while (rc == 0 && offset < end) {
@@ -217,7 +217,7 @@ static int read_map(struct reader *r, struct tree_inode *i, uint64_t offset, uns
 {
 	uint64_t n = (i->size + (1ull << bits) - 1) >> bits;
 	const uint8_t *map = at(r, offset, 4 * n);
-	uint32_t k = 0;
+
 
 	if (!map)
 		return -EINVAL;
@@ -250,8 +250,7 @@ static int read_file(struct reader *r, struct tree_inode *i, const struct erofs_
 static int read_symlink(struct reader *r, struct tree_inode *i, const struct erofs_inode *e,
 			unsigned layout, uint64_t body)
 {
-	uint64_t where = layout == EROFS_FLAT_INLINE ? body :
-						       (uint64_t)le32toh(e->u) * EROFS_BLOCK;
+	uint64_t where = layout == EROFS_FLAT_INLINE ? body : (uint64_t)le32toh(e->u) * EROFS_BLOCK;
 	const void *text = at(r, where, i->size);
 	char *copy;
 

@@ -19,14 +19,14 @@
  * stay holes: the file is empty at the start, so inode tables need no clearing (they are
  * marked as zeroed) and the journal's blocks are only reserved.
  */
-#define BLOCK		4096u		  /* bytes */
-#define BLOCK_LOG	2		  /* BLOCK = 1024 << BLOCK_LOG */
-#define INODE_BYTES	256u		  /* room for extra times and small attributes */
-#define BYTES_PER_INODE (16 * KIB)	  /* as mke2fs.conf has it */
-#define SIZE_MIN	(8 * MIB)	  /* below that there is no room for a journal */
-#define JOURNAL_MAX	(64 * MIB)	  /* bytes */
-#define FLEX_BG_LOG	4		  /* 16 groups, as mke2fs.conf has it */
-#define RESIZE_FACTOR	1024u		  /* room to grow, as mke2fs reserves it */
+#define BLOCK		4096u	   /* bytes */
+#define BLOCK_LOG	2	   /* BLOCK = 1024 << BLOCK_LOG */
+#define INODE_BYTES	256u	   /* room for extra times and small attributes */
+#define BYTES_PER_INODE (16 * KIB) /* as mke2fs.conf has it */
+#define SIZE_MIN	(8 * MIB)  /* below that there is no room for a journal */
+#define JOURNAL_MAX	(64 * MIB) /* bytes */
+#define FLEX_BG_LOG	4	   /* 16 groups, as mke2fs.conf has it */
+#define RESIZE_FACTOR	1024u	   /* room to grow, as mke2fs reserves it */
 
 static int ext_err(struct err *err, errcode_t rc, const char *what)
 {
@@ -64,9 +64,9 @@ static void fill_super(struct ext2_super_block *s, uint64_t size)
 	s->s_errors = EXT2_ERRORS_CONTINUE;
 	ext2fs_blocks_count_set(s, blocks);
 	ext2fs_r_blocks_count_set(s, 0); /* nobody needs a reserve for root: all are root */
-	s->s_inodes_count = (uint32_t)(size / BYTES_PER_INODE < UINT32_MAX / 2 ?
-					       size / BYTES_PER_INODE :
-					       UINT32_MAX / 2);
+	s->s_inodes_count =
+		(uint32_t)(size / BYTES_PER_INODE < UINT32_MAX / 2 ? size / BYTES_PER_INODE
+								   : UINT32_MAX / 2);
 	/* The resize inode covers growth up to this; beyond it meta_bg takes over. */
 	if (blocks < UINT32_MAX / RESIZE_FACTOR)
 		s->s_reserved_gdt_blocks = 0; /* ext2fs_initialize() computes it */

@@ -64,10 +64,10 @@ struct image {
 	char *architecture; /* "amd64" */
 	char **env;	    /* NULL-terminated lists; never NULL */
 	char **entrypoint, **cmd;
-	char *workdir;	   /* NULL if the image names none */
-	char *user;	   /* NULL likewise */
-	char *stop_signal; /* NULL likewise */
-	char *created;	   /* RFC 3339 as in the config; NULL likewise */
+	char *workdir;		      /* NULL if the image names none */
+	char *user;		      /* NULL likewise */
+	char *stop_signal;	      /* NULL likewise */
+	char *created;		      /* RFC 3339 as in the config; NULL likewise */
 	struct image_extent *extents; /* [merged][data 1][data 2]... */
 	size_t n_extents;
 	uint64_t disk_size; /* bytes; end of the last extent, a multiple of 2 MiB */

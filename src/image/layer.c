@@ -22,7 +22,7 @@ struct layer_writer {
 	struct arena arena;
 	struct tree tree;
 	int data_fd;
-	uint8_t *buf;	  /* of COPY_BYTES, to be written at `written` */
+	uint8_t *buf; /* of COPY_BYTES, to be written at `written` */
 	size_t used;
 	uint64_t written;
 	bool compressed; /* known from the first bytes that come out */
@@ -162,7 +162,8 @@ int layer_finish(struct layer_writer *w, struct layer *ret, struct err *err)
 		r = -errno;
 	if (r < 0)
 		return err_sys(err, -r, "writing a layer");
-	(void)sync_file_range(w->data_fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a shorter fsync() later */
+	(void)sync_file_range(w->data_fd, 0, 0,
+			      SYNC_FILE_RANGE_WRITE); /* a shorter fsync() later */
 	if (tree_finish(&w->tree, err) < 0 || write_tree(w, err) < 0)
 		return -err->code;
 	digest_end(w->raw, w->layer.raw);
@@ -192,8 +193,7 @@ static bool is_there(struct store *s, const char *data, const char *tree, uint64
 
 	return fd >= 0 && fstat(fd, &t) == 0 &&
 	       fstatat(s->dir_fd, data, &d, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (uint64_t)d.st_size == size &&
-	       erofs_check(fd, (uint64_t)t.st_size, &disk) == 0 &&
+	       (uint64_t)d.st_size == size && erofs_check(fd, (uint64_t)t.st_size, &disk) == 0 &&
 	       disk == erofs_data_start((uint64_t)t.st_size, &l, 1);
 }
 

@@ -20,8 +20,8 @@
 #define INDEX_ENTRIES_MAX  1024
 #define INDEX_DEPTH_MAX	   4
 /* Texts in a config: entries of Env, Entrypoint and Cmd, bytes of one. */
-#define CONFIG_LIST_MAX 4096
-#define CONFIG_TEXT_MAX (128 * KIB) /* MAX_ARG_STRLEN of Linux */
+#define CONFIG_LIST_MAX	   4096
+#define CONFIG_TEXT_MAX	   (128 * KIB) /* MAX_ARG_STRLEN of Linux */
 
 /* Archives given to load: members, and documents held in memory till the manifest comes. */
 #define ARCHIVE_MEMBERS_MAX   65536
@@ -45,20 +45,20 @@
 #define XATTRS_MAX	1024 /* of one file */
 
 /* Tar: body of a pax header or GNU long name; global pax headers together. */
-#define PAX_BYTES_MAX	 (1 * MIB)
+#define PAX_BYTES_MAX	  (1 * MIB)
 #define SPARSE_CHUNKS_MAX 1000000u
 /* EROFS maps of sparse files: entries for a file, bytes of unaligned data in a layer. */
-#define SPARSE_MAP_MAX	(1u << 24)
-#define SPARSE_MAPS_MAX (1u << 26) /* of a layer */
-#define SPARSE_COPY_MAX (256 * MIB)
+#define SPARSE_MAP_MAX	  (1u << 24)
+#define SPARSE_MAPS_MAX	  (1u << 26) /* of a layer */
+#define SPARSE_COPY_MAX	  (256 * MIB)
 
 /* Decompression: zstd window (2^27 = 128 MiB). */
 #define ZSTD_WINDOW_LOG_MAX 27
 
 /* EROFS */
-#define EROFS_BLOCK	   512u	     /* bytes; where tar has its data */
-#define EROFS_BLOCKS_MAX   UINT32_MAX /* 32-bit addresses: 2 TiB */
-#define DISK_ALIGN	   (2 * MIB) /* extents of the root disk begin at multiples */
+#define EROFS_BLOCK	 512u	    /* bytes; where tar has its data */
+#define EROFS_BLOCKS_MAX UINT32_MAX /* 32-bit addresses: 2 TiB */
+#define DISK_ALIGN	 (2 * MIB)  /* extents of the root disk begin at multiples */
 
 #define COPY_BYTES (1 * MIB) /* of one read or write */
 

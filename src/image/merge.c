@@ -30,8 +30,9 @@ static int find_lower(struct tree *t, struct tree_dentry *link, struct err *err)
 	if (r == 0 && dir)
 		d = tree_lookup(t, dir, name, strlen(name));
 	if (!d || !d->inode || S_ISDIR(d->inode->mode))
-		return err_set(err, ERR_INVALID, "hard link \"%.200s\" to \"%.200s\": %s", link->name,
-			       text, d && d->inode ? "it is a directory" : "there is no such file");
+		return err_set(err, ERR_INVALID, "hard link \"%.200s\" to \"%.200s\": %s",
+			       link->name, text,
+			       d && d->inode ? "it is a directory" : "there is no such file");
 	link->inode->tmp = d->inode;
 	return 0;
 }

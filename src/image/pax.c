@@ -114,7 +114,8 @@ static int parse_time(const struct record *r, int64_t *ret_s, uint32_t *ret_ns)
 	if (negative)
 		p++;
 	dot = memchr(p, '.', (size_t)(end - p));
-	if (parse_u64_n((const char *)p, (size_t)((dot ? dot : end) - p), 10, INT64_MAX - 1, &s) < 0)
+	if (parse_u64_n((const char *)p, (size_t)((dot ? dot : end) - p), 10, INT64_MAX - 1, &s) <
+	    0)
 		return -EINVAL;
 	for (p = dot ? dot + 1 : end; p < end; p++, scale /= 10) {
 		if (*p < '0' || *p > '9')
@@ -330,8 +331,8 @@ static int apply_xattr(struct pax_fields *f, const struct record *r)
 		return add_libarchive(f, r->key + r->key_len - n, n, r);
 	n = key_behind(r, "SCHILY.acl.");
 	if (n && (key_is(r, "SCHILY.acl.access") || key_is(r, "SCHILY.acl.default"))) {
-		const char *name = key_is(r, "SCHILY.acl.access") ? "system.posix_acl_access" :
-								    "system.posix_acl_default";
+		const char *name = key_is(r, "SCHILY.acl.access") ? "system.posix_acl_access"
+								  : "system.posix_acl_default";
 
 		return add_xattr(f, (const uint8_t *)name, strlen(name), r, TAR_XATTR_ACL_TEXT);
 	}

@@ -192,8 +192,9 @@ static int check_digest(const struct ref *r, struct err *err)
 			return wrong_byte(r, p, "a digest has lower-case hex digits", err);
 	}
 	if (r->digest_len != 7 + want)
-		return err_set(err, ERR_INVALID, "image name \"%.300s\": the digest has %zu digits, not %zu",
-			       r->text, r->digest_len - 7, want);
+		return err_set(err, ERR_INVALID,
+			       "image name \"%.300s\": the digest has %zu digits, not %zu", r->text,
+			       r->digest_len - 7, want);
 	return 0;
 }
 
@@ -245,7 +246,8 @@ int image_ref_parse(const char *text, char **ret_full, struct err *err)
 	if (text[0] == '\0')
 		return err_set(err, ERR_INVALID, "an empty image name");
 	if (strlen(text) > REF_NAME_MAX + REF_TAG_MAX + REF_DIGEST_MAX + 2)
-		return err_set(err, ERR_INVALID, "image name is too long (%zu bytes)", strlen(text));
+		return err_set(err, ERR_INVALID, "image name is too long (%zu bytes)",
+			       strlen(text));
 	cut(text, &r);
 	if ((r.host && check_host(&r, err) < 0) || check_path(&r, err) < 0 ||
 	    (r.tag && check_tag(&r, err) < 0) || (r.digest && check_digest(&r, err) < 0))

@@ -88,7 +88,8 @@ void store_close(struct store *s)
 static int lock_at(struct store *s, uint64_t byte, bool wait, int *ret_fd)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_start = (off_t)byte, .l_len = 1 };
-	AUTO_CLOSE int fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	AUTO_CLOSE int fd =
+		openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return -errno;
@@ -200,8 +201,8 @@ int store_publish(struct store_tmp *t, const char *name, int fd, const char *to,
 
 /* ---- documents ----------------------------------------------------------------------- */
 
-int store_put_blob(struct store_tmp *t, const void *data, size_t len,
-		   uint8_t ret_sha[SHA256_BYTES], struct err *err)
+int store_put_blob(struct store_tmp *t, const void *data, size_t len, uint8_t ret_sha[SHA256_BYTES],
+		   struct err *err)
 {
 	char name[STORE_NAME_MAX], to[STORE_NAME_MAX];
 	AUTO_CLOSE int fd = -1;

@@ -2,6 +2,7 @@
 #include "image/stream.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -81,8 +82,8 @@ static int open_gzip(struct stream *s, struct err *err)
 static int open_zstd(struct stream *s, struct err *err)
 {
 	s->d = ZSTD_createDStream();
-	if (!s->d || ZSTD_isError(ZSTD_DCtx_setParameter(s->d, ZSTD_d_windowLogMax,
-							 ZSTD_WINDOW_LOG_MAX)))
+	if (!s->d ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(s->d, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX)))
 		return err_sys(err, ENOMEM, "unzstd");
 	return 0;
 }

@@ -19,9 +19,22 @@
 
 /* Offsets in a header. */
 enum {
-	H_NAME = 0, H_MODE = 100, H_UID = 108, H_GID = 116, H_SIZE = 124, H_MTIME = 136,
-	H_SUM = 148, H_TYPE = 156, H_LINK = 157, H_MAGIC = 257, H_MAJOR = 329, H_MINOR = 337,
-	H_PREFIX = 345, H_SPARSE = 386, H_EXTENDED = 482, H_REAL_SIZE = 483,
+	H_NAME = 0,
+	H_MODE = 100,
+	H_UID = 108,
+	H_GID = 116,
+	H_SIZE = 124,
+	H_MTIME = 136,
+	H_SUM = 148,
+	H_TYPE = 156,
+	H_LINK = 157,
+	H_MAGIC = 257,
+	H_MAJOR = 329,
+	H_MINOR = 337,
+	H_PREFIX = 345,
+	H_SPARSE = 386,
+	H_EXTENDED = 482,
+	H_REAL_SIZE = 483,
 };
 #define SPARSE_IN_HEADER 4
 #define SPARSE_IN_BLOCK	 21 /* and a flag at 504 */
@@ -189,7 +202,8 @@ static int header_name(struct tar *t, const uint8_t *b, struct err *err)
 	if (memcmp(b + H_MAGIC, "ustar\0", 6) == 0)
 		prefix = strnlen((const char *)b + H_PREFIX, 155);
 	buf_clear(&t->name);
-	if (prefix && (buf_add(&t->name, b + H_PREFIX, prefix) < 0 || buf_add_u8(&t->name, '/') < 0))
+	if (prefix &&
+	    (buf_add(&t->name, b + H_PREFIX, prefix) < 0 || buf_add_u8(&t->name, '/') < 0))
 		return no_memory(err);
 	if (buf_add(&t->name, b + H_NAME, strnlen((const char *)b + H_NAME, 100)) < 0 ||
 	    !buf_cstr(&t->name))
@@ -394,7 +408,9 @@ static int old_gnu_sparse(struct tar *t, const uint8_t *b, struct err *err)
 		t->state = S_SPARSE_GNU;
 		return 0;
 	}
-	return check_map(t, t->chunks, t->n_chunks, err) < 0 ? -err->code : emit(t, err);
+	if (check_map(t, t->chunks, t->n_chunks, err) < 0)
+		return -ERR_INVALID;
+	return emit(t, err);
 }
 
 static int pax_sparse(struct tar *t, struct err *err)
@@ -512,7 +528,9 @@ static int on_gnu_block(struct tar *t, struct err *err)
 	t->entry.data_offset = t->offset;
 	if (t->block[SPARSE_MORE])
 		return 0;
-	return check_map(t, t->chunks, t->n_chunks, err) < 0 ? -err->code : emit(t, err);
+	if (check_map(t, t->chunks, t->n_chunks, err) < 0)
+		return -ERR_INVALID;
+	return emit(t, err);
 }
 
 /* One decimal number of a pax 1.0 map. */
@@ -559,7 +577,9 @@ static int on_map_block(struct tar *t, struct err *err)
 		return 0;
 	t->entry.stored_size = t->left;
 	t->entry.data_offset = t->offset;
-	return check_map(t, t->chunks, t->n_chunks, err) < 0 ? -err->code : emit(t, err);
+	if (check_map(t, t->chunks, t->n_chunks, err) < 0)
+		return -ERR_INVALID;
+	return emit(t, err);
 }
 
 static int on_block(struct tar *t, struct err *err)
@@ -643,8 +663,8 @@ int tar_finish(struct tar *t, struct err *err)
 	if (t->state != S_HEADER)
 		return broken(t, err, "the archive ends inside this entry");
 	if (t->have > 0)
-		return err_set(err, ERR_INVALID, "the archive ends inside a header at byte %" PRIu64,
-			       t->offset);
+		return err_set(err, ERR_INVALID,
+			       "the archive ends inside a header at byte %" PRIu64, t->offset);
 	if (t->local.bytes.len || t->long_name.len || t->long_link.len)
 		return broken(t, err, "the archive ends behind an extended header");
 	return 0;

@@ -20,6 +20,10 @@ struct arena {
 };
 
 void arena_done(struct arena *a);
+static inline void arena_done_auto(struct arena *a)
+{
+	arena_done(a);
+}
 /* Zeroed memory; NULL when out of memory. */
 void *arena_get(struct arena *a, size_t len);
 
@@ -52,15 +56,15 @@ struct tree_inode {
 	uint64_t size;
 	uint64_t data_offset; /* of a file's content in its data file */
 	struct tree_xattr *xattrs;
-	const char *text;	   /* target of a symlink; name that a link to a lower layer means */
+	const char *text; /* target of a symlink; name that a link to a lower layer means */
 	struct tree_chunk *chunks; /* sparse files */
 	uint32_t n_chunks;
 	uint16_t layer; /* index of the data file */
 	uint16_t depth; /* of a directory */
 	bool sparse : 1;
-	bool implied : 1;    /* a parent without an entry of its own */
-	bool opaque : 1;     /* hides all lower children */
-	bool link_lower : 1; /* a hard link whose target is in a lower layer */
+	bool implied : 1;	    /* a parent without an entry of its own */
+	bool opaque : 1;	    /* hides all lower children */
+	bool link_lower : 1;	    /* a hard link whose target is in a lower layer */
 	struct tree_inode *parent;  /* of a directory; the root's is itself */
 	struct tree_dentry *kids;   /* of a directory, unordered */
 	struct tree_dentry *target; /* name of a directory; of a link's placeholder */
@@ -100,6 +104,10 @@ struct tree {
 
 MUST_CHECK int tree_init(struct tree *t, struct arena *arena);
 void tree_done(struct tree *t);
+static inline void tree_done_auto(struct tree *t)
+{
+	tree_done(t);
+}
 
 struct tree_dentry *tree_lookup(const struct tree *t, const struct tree_inode *dir,
 				const char *name, size_t len);
@@ -137,8 +145,8 @@ MUST_CHECK int tree_finish(struct tree *t, struct err *err);
 MUST_CHECK int tree_clean_path(const char *path, char *out);
 
 /* Attributes of an entry that we keep, sorted; counts warnings. @err: INVALID, UNAVAILABLE */
-MUST_CHECK int tree_take_xattrs(struct tree *t, const struct tar_entry *e,
-				struct tree_xattr **ret, struct err *err);
+MUST_CHECK int tree_take_xattrs(struct tree *t, const struct tar_entry *e, struct tree_xattr **ret,
+				struct err *err);
 /* Add one; name and value are copied. */
 MUST_CHECK int tree_add_xattr(struct tree *t, struct tree_xattr **list, const char *name,
 			      const void *value, size_t len);

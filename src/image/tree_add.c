@@ -62,7 +62,7 @@ static int fill_chunks(struct tree *t, const struct tar_entry *e, struct tree_in
 static uint32_t type_bits(enum tar_type type)
 {
 	static const uint32_t bits[] = {
-		[TAR_FILE] = S_IFREG, [TAR_DIR] = S_IFDIR,   [TAR_SYMLINK] = S_IFLNK,
+		[TAR_FILE] = S_IFREG, [TAR_DIR] = S_IFDIR,  [TAR_SYMLINK] = S_IFLNK,
 		[TAR_LINK] = S_IFREG, [TAR_CHAR] = S_IFCHR, [TAR_BLOCK] = S_IFBLK,
 		[TAR_FIFO] = S_IFIFO,
 	};
@@ -158,8 +158,9 @@ static int add_link(struct tree *t, const struct tar_entry *e, struct tree_dentr
 	int r = tree_clean_path(e->link, path);
 
 	if (r < 0 || path[0] == '\0')
-		return err_set(err, ERR_INVALID, "hard link \"%.200s\" to \"%.200s\": broken target",
-			       e->name, e->link);
+		return err_set(err, ERR_INVALID,
+			       "hard link \"%.200s\" to \"%.200s\": broken target", e->name,
+			       e->link);
 	r = find(t, path, &dir, &to);
 	if (r < 0)
 		return bad_path(e, r, err);
@@ -320,7 +321,8 @@ static int link_target(struct tree *t, struct tree_inode *i, struct tree_dentry 
 	return r;
 }
 
-static int no_target(const struct tree_inode *i, const char *text, const char *what, struct err *err)
+static int no_target(const struct tree_inode *i, const char *text, const char *what,
+		     struct err *err)
 {
 	return err_set(err, ERR_INVALID, "hard link \"%.200s\" to \"%.200s\": %s", i->target->name,
 		       text, what);

@@ -18,7 +18,14 @@
 /* On-disk form of system.posix_acl_*: a version, then entries (linux/posix_acl_xattr.h). */
 #define ACL_VERSION 2
 #define ACL_ENTRY   8
-enum { ACL_USER_OBJ = 1, ACL_USER = 2, ACL_GROUP_OBJ = 4, ACL_GROUP = 8, ACL_MASK = 16, ACL_OTHER = 32 };
+enum {
+	ACL_USER_OBJ = 1,
+	ACL_USER = 2,
+	ACL_GROUP_OBJ = 4,
+	ACL_GROUP = 8,
+	ACL_MASK = 16,
+	ACL_OTHER = 32
+};
 #define ACL_NO_ID UINT32_MAX
 
 struct acl_entry {
@@ -127,9 +134,8 @@ static int acl_text_entry(const char *text, size_t len, struct acl_entry *e)
 	e->tag = (uint16_t)acl_tag(part[0], size[0], size[1] > 0);
 	if (!e->tag || acl_perm(part[2], size[2], &e->perm) < 0)
 		return -EINVAL;
-	if (size[1] > 0 &&
-	    parse_u64_n(n == 4 ? part[3] : part[1], n == 4 ? size[3] : size[1], 10, UINT32_MAX - 1,
-			&id) < 0)
+	if (size[1] > 0 && parse_u64_n(n == 4 ? part[3] : part[1], n == 4 ? size[3] : size[1], 10,
+				       UINT32_MAX - 1, &id) < 0)
 		return -EINVAL;
 	e->id = (uint32_t)id;
 	return 0;
@@ -145,7 +151,8 @@ static int acl_order(const void *a, const void *b)
 }
 
 /* Text to the binary form; -EINVAL. */
-static int acl_from_text(const uint8_t *value, size_t len, uint8_t *out, size_t max, size_t *ret_len)
+static int acl_from_text(const uint8_t *value, size_t len, uint8_t *out, size_t max,
+			 size_t *ret_len)
 {
 	const char *text = (const char *)value, *end = text + len;
 	struct acl_entry list[256];

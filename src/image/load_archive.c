@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/num.h"
+#include "image/archive.h"
+#include "image/limits.h"
+#include "image/stream.h"
+#include "image/tar.h"
+#include "image/tree.h"
+
+#define BLOB_DIR "blobs/sha256/"
+
+static int no_memory(struct err *err)
+{
+	return err_sys(err, ENOMEM, "reading an archive");
+}
+
+static struct member *current(struct archive *a)
+{
+	return &a->members[a->n_members - 1];
+}
+
+static int on_entry(void *user, const struct tar_entry *e, struct err *err)
+{
+	struct archive *a = user;
+	char path[PATH_BYTES_MAX + 1];
+	struct member *m;
+
+	a->open = false;
+	if (tree_clean_path(e->name, path) < 0)
+		return err_set(err, ERR_INVALID, "broken member name \"%.200s\"", e->name);
+	if (e->type != TAR_FILE && e->type != TAR_SYMLINK && e->type != TAR_LINK)
+		return 0;
+	if (e->sparse)
+		return err_set(err, ERR_INVALID, "member \"%.200s\" is sparse", path);
+	if (a->n_members == ARCHIVE_MEMBERS_MAX)
+		return err_set(err, ERR_INVALID, "limit-exceeded: members of an archive");
+	if (a->n_members == a->cap_members) {
+		size_t cap = a->cap_members ? 2 * a->cap_members : 64;
+		struct member *p = reallocarray(a->members, cap, sizeof(*p));
+
+		if (!p)
+			return no_memory(err);
+		a->members = p;
+		a->cap_members = cap;
+	}
+	m = &a->members[a->n_members++];
+	*m = (struct member){ .kind = MEMBER_OTHER };
+	buf_init(&m->doc, CONFIG_BYTES_MAX);
+	m->name = strdup(path);
+	if (e->type != TAR_FILE) {
+		m->kind = e->type == TAR_LINK ? MEMBER_LINK : MEMBER_SYMLINK;
+		m->link = strdup(e->link);
+	}
+	if (!m->name || (e->type != TAR_FILE && !m->link))
+		return no_memory(err);
+	a->open = e->type == TAR_FILE;
+	a->decided = false;
+	a->n_head = 0;
+	a->size = e->size;
+	return 0;
+}
+
+/* What is this member, by its first bytes? */
+static enum member_kind sniff(const struct archive *a)
+{
+	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	size_t i = 0;
+
+	if (a->n_head >= 2 && memcmp(a->head, gzip, 2) == 0)
+		return MEMBER_LAYER;
+	if (a->n_head >= 4 && memcmp(a->head, zstd, 4) == 0)
+		return MEMBER_LAYER;
+	if (a->n_head == sizeof(a->head) && tar_is_header(a->head))
+		return MEMBER_LAYER;
+	while (i < a->n_head && memchr(" \t\r\n", a->head[i], 4))
+		i++;
+	if (i < a->n_head && (a->head[i] == '{' || a->head[i] == '['))
+		return a->size <= CONFIG_BYTES_MAX ? MEMBER_DOC : MEMBER_OTHER;
+	/* The archive of a broken layer is told apart from a text by its name only. */
+	if (a->n_head == sizeof(a->head) && memcmp(a->head + 257, "ustar", 5) == 0)
+		return MEMBER_LAYER;
+	return MEMBER_OTHER;
+}
+
+/* A member that is no layer matters only if a manifest names it. */
+static int bad_layer(struct archive *a, struct err *err)
+{
+	struct member *m = current(a);
+
+	layer_free(a->writer);
+	a->writer = NULL;
+	if (err->code != ERR_INVALID)
+		return -err->code;
+	m->kind = MEMBER_BAD;
+	m->bad = malloc(sizeof(*m->bad));
+	if (!m->bad)
+		return no_memory(err);
+	*m->bad = *err;
+	*err = ERR_INIT;
+	return 0;
+}
+
+static int take(struct archive *a, const uint8_t *data, size_t len, struct err *err)
+{
+	struct member *m = current(a);
+
+	switch (m->kind) {
+	case MEMBER_DOC:
+		a->doc_bytes += len;
+		if (a->doc_bytes > ARCHIVE_DOC_BYTES_MAX)
+			return err_set(err, ERR_INVALID, "limit-exceeded: documents of an archive");
+		return buf_add(&m->doc, data, len) < 0 ? no_memory(err) : 0;
+	case MEMBER_LAYER:
+		return layer_feed(a->writer, data, len, err) < 0 ? bad_layer(a, err) : 0;
+	case MEMBER_OTHER:
+	case MEMBER_BAD:
+	case MEMBER_SYMLINK:
+	case MEMBER_LINK:
+	default:
+		return 0;
+	}
+}
+
+static int decide(struct archive *a, struct err *err)
+{
+	struct member *m = current(a);
+
+	a->decided = true;
+	m->kind = sniff(a);
+	if (m->kind == MEMBER_LAYER && layer_new(a->tmp, &a->writer, err) < 0)
+		return -err->code;
+	return take(a, a->head, a->n_head, err);
+}
+
+static int on_data(void *user, const uint8_t *data, size_t len, struct err *err)
+{
+	struct archive *a = user;
+
+	if (!a->open)
+		return 0;
+	if (!a->decided) {
+		size_t n = sizeof(a->head) - a->n_head < len ? sizeof(a->head) - a->n_head : len;
+
+		memcpy(a->head + a->n_head, data, n);
+		a->n_head += n;
+		data += n;
+		len -= n;
+		if (a->n_head < sizeof(a->head))
+			return 0;
+		if (decide(a, err) < 0)
+			return -err->code;
+	}
+	return len ? take(a, data, len, err) : 0;
+}
+
+/* A name that holds a digest must have that content. */
+static int check_name(const struct member *m, struct err *err)
+{
+	uint8_t want[SHA256_BYTES];
+	const char *hex = m->name + strlen(BLOB_DIR);
+
+	if (strncmp(m->name, BLOB_DIR, strlen(BLOB_DIR)) != 0 ||
+	    hex_decode(hex, strlen(hex), want, sizeof(want)) < 0)
+		return 0;
+	if (memcmp(want, m->sha, sizeof(want)) != 0) {
+		char found[DIGEST_TEXT_MAX];
+
+		digest_text(m->sha, found);
+		return err_set(err, ERR_INVALID, "digest-mismatch: \"%s\" has the content of %s",
+			       m->name, found);
+	}
+	return 0;
+}
+
+static int on_end(void *user, struct err *err)
+{
+	struct archive *a = user;
+	struct member *m;
+
+	if (!a->open)
+		return 0;
+	a->open = false;
+	if (!a->decided && decide(a, err) < 0)
+		return -err->code;
+	m = current(a);
+	if (m->kind == MEMBER_LAYER) {
+		if (layer_finish(a->writer, &m->layer, err) < 0)
+			return bad_layer(a, err);
+		layer_free(a->writer);
+		a->writer = NULL;
+		memcpy(m->sha, m->layer.raw, SHA256_BYTES);
+	} else if (m->kind == MEMBER_DOC) {
+		digest_of(m->doc.data, m->doc.len, m->sha);
+	} else {
+		return 0;
+	}
+	return check_name(m, err);
+}
+
+static int on_bytes(void *user, const uint8_t *data, size_t len, struct err *err)
+{
+	return tar_feed(user, data, len, err);
+}
+
+int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *what,
+		 struct err *err)
+{
+	static const struct tar_handler handler = { on_entry, on_data, on_end };
+	AUTO(stream_free) struct stream *stream = NULL;
+	AUTO(tar_free) struct tar *tar = NULL;
+	AUTO_FREE uint8_t *buf = malloc(COPY_BYTES);
+	ssize_t n;
+
+	*a = (struct archive){ .tmp = tmp };
+	if (!buf || tar_new(&handler, a, &tar) < 0 ||
+	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
+		return no_memory(err);
+	do {
+		n = io_read_full(fd, buf, COPY_BYTES);
+		if (n < 0)
+			return err_sys(err, (int)-n, "reading %s", what);
+		if (n > 0 && stream_feed(stream, buf, (size_t)n, err) < 0)
+			return err_wrap(err, "%s", what);
+	} while (n > 0);
+	if (stream_finish(stream, err) < 0 || tar_finish(tar, err) < 0)
+		return err_wrap(err, "%s", what);
+	if (a->n_members == 0)
+		return err_set(err, ERR_INVALID, "%s is no image archive: it is empty", what);
+	return 0;
+}
+
+void archive_done(struct archive *a)
+{
+	layer_free(a->writer);
+	for (size_t i = 0; i < a->n_members; i++) {
+		struct member *m = &a->members[i];
+
+		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
+			layer_drop(a->tmp, &m->layer);
+		buf_done(&m->doc);
+		free(m->name);
+		free(m->link);
+		free(m->bad);
+	}
+	free(a->members);
+	*a = (struct archive){ 0 };
+}
+
+/* Path that the link of a member means: "" if it leads out of the archive. */
+static void link_path(const struct member *m, char out[PATH_BYTES_MAX + 1])
+{
+	const char *slash = strrchr(m->name, '/'), *p = m->link;
+	size_t n = 0;
+
+	if (m->kind == MEMBER_SYMLINK && slash && p[0] != '/') {
+		n = (size_t)(slash - m->name);
+		memcpy(out, m->name, n);
+	}
+	for (; *p; p += strspn(p, "/")) {
+		size_t len = strcspn(p, "/");
+
+		if (len == 2 && memcmp(p, "..", 2) == 0) {
+			while (n > 0 && out[n - 1] != '/')
+				n--;
+			n -= n > 0;
+		} else if (len > 0 && !(len == 1 && *p == '.')) {
+			if (n + len + 1 > PATH_BYTES_MAX) {
+				n = 0;
+				break;
+			}
+			if (n > 0)
+				out[n++] = '/';
+			memcpy(out + n, p, len);
+			n += len;
+		}
+		p += len;
+	}
+	out[n] = '\0';
+}
+
+struct member *archive_find(struct archive *a, const char *name)
+{
+	char path[PATH_BYTES_MAX + 1];
+
+	if (tree_clean_path(name, path) < 0)
+		return NULL;
+	for (unsigned links = 0; links <= ARCHIVE_LINKS_MAX; links++) {
+		struct member *found = NULL;
+
+		for (size_t i = 0; i < a->n_members; i++) {
+			if (strcmp(a->members[i].name, path) == 0)
+				found = &a->members[i];
+		}
+		if (!found || (found->kind != MEMBER_SYMLINK && found->kind != MEMBER_LINK))
+			return found;
+		link_path(found, path);
+	}
+	return NULL;
+}
+
+struct member *archive_blob(struct archive *a, const uint8_t sha[SHA256_BYTES])
+{
+	char name[sizeof(BLOB_DIR) + 2 * SHA256_BYTES] = BLOB_DIR;
+
+	hex_encode(sha, SHA256_BYTES, name + strlen(BLOB_DIR));
+	return archive_find(a, name);
+}

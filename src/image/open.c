@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image/open.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "image/erofs.h"
+#include "image/limits.h"
+
+/*
+ * DOC: from image to disk
+ *
+ * The merged metadata is made once for a list of layers and kept.  At each start only sizes and
+ * superblocks are looked at.
+ */
+struct pieces {
+	int data_fd[LAYERS_MAX];
+	int tree_fd[LAYERS_MAX];
+	struct erofs_layer layers[LAYERS_MAX];
+	uint64_t tree_size[LAYERS_MAX];
+	size_t n;
+};
+
+static void pieces_free(struct pieces *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->data_fd[i] >= 0)
+			(void)close(p->data_fd[i]);
+		if (p->tree_fd[i] >= 0)
+			(void)close(p->tree_fd[i]);
+	}
+	free(p);
+}
+DEFINE_AUTO(struct pieces *, pieces_free);
+
+static int open_file(struct store *s, const char *name, int *ret_fd, uint64_t *ret_size,
+		     struct err *err)
+{
+	struct stat st;
+
+	*ret_fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (*ret_fd < 0 && errno == ENOENT)
+		return err_set(err, ERR_IO, "image-corrupt: images/%s is missing", name);
+	if (*ret_fd < 0 || fstat(*ret_fd, &st) < 0)
+		return err_sys(err, errno, "images/%s", name);
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static int open_layer(struct store *s, const struct layer_files *f, struct pieces *p,
+		      struct err *err)
+{
+	size_t i = p->n++;
+	uint64_t disk = 0;
+
+	p->data_fd[i] = p->tree_fd[i] = -1;
+	if (open_file(s, f->data, &p->data_fd[i], &p->layers[i].data_size, err) < 0 ||
+	    open_file(s, f->tree, &p->tree_fd[i], &p->tree_size[i], err) < 0)
+		return -err->code;
+	p->layers[i].data_fd = p->data_fd[i];
+	p->layers[i].tree_fd = p->tree_fd[i];
+	if (erofs_check(p->tree_fd[i], p->tree_size[i], &disk) < 0 ||
+	    disk != erofs_data_start(p->tree_size[i], &p->layers[i], 1))
+		return err_set(err, ERR_IO, "image-corrupt: images/%s is damaged", f->tree);
+	return 0;
+}
+
+/* Key of a merged image: format and layers. */
+static int merged_key(const struct sha *diff_ids, size_t n, uint8_t key[SHA256_BYTES],
+		      struct err *err)
+{
+	static const char head[] = "microsandbox merged image 1\n";
+	AUTO(digest_free) struct digest *d = NULL;
+
+	if (digest_new(&d) < 0)
+		return err_sys(err, ENOMEM, "opening an image");
+	digest_add(d, head, sizeof(head) - 1);
+	for (size_t i = 0; i < n; i++)
+		digest_add(d, diff_ids[i].b, SHA256_BYTES);
+	digest_end(d, key);
+	return 0;
+}
+
+static int merge_one(struct pieces *p, size_t i, struct tree *t, struct err *err)
+{
+	AUTO(tree_done) struct tree upper = { 0 };
+	void *map = mmap(NULL, p->tree_size[i], PROT_READ, MAP_PRIVATE, p->tree_fd[i], 0);
+	int r;
+
+	if (map == MAP_FAILED)
+		return err_sys(err, errno, "reading a tree file");
+	r = tree_init(&upper, t->arena);
+	if (r == 0)
+		r = erofs_read(map, p->tree_size[i], (uint16_t)i, &upper);
+	(void)munmap(map, p->tree_size[i]);
+	if (r == -EINVAL)
+		return err_set(err, ERR_IO, "image-corrupt: a tree file is damaged");
+	if (r < 0)
+		return err_sys(err, -r, "merging layers");
+	return merge_layer(t, &upper, err);
+}
+
+static int write_merged(struct store *s, struct pieces *p, const char *to, struct err *err)
+{
+	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
+	AUTO(arena_done) struct arena arena = { 0 };
+	AUTO(tree_done) struct tree t = { 0 };
+	char name[STORE_NAME_MAX];
+	AUTO_CLOSE int fd = -1;
+	uint64_t disk;
+	int r = tree_init(&t, &arena);
+
+	if (r < 0)
+		return err_sys(err, -r, "merging layers");
+	for (size_t i = 0; i < p->n; i++) {
+		if (merge_one(p, i, &t, err) < 0)
+			return -err->code;
+	}
+	if (store_tmp_open(s, &tmp, err) < 0)
+		return -err->code;
+	r = store_tmp_file(&tmp, name, &fd);
+	if (r < 0)
+		return err_sys(err, -r, "writing a merged image");
+	if (erofs_write(&t, p->layers, p->n, false, fd, &disk, err) < 0)
+		return -err->code;
+	return store_publish(&tmp, name, fd, to, err);
+}
+
+static bool merged_is_good(struct store *s, const char *name, const struct pieces *p, int *ret_fd,
+			   uint64_t *ret_size)
+{
+	AUTO_CLOSE int fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	uint64_t disk;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || erofs_check(fd, (uint64_t)st.st_size, &disk) < 0 ||
+	    disk != erofs_data_start((uint64_t)st.st_size, p->layers, p->n))
+		return false;
+	*ret_fd = TAKE_FD(fd);
+	*ret_size = (uint64_t)st.st_size;
+	return true;
+}
+
+static int open_merged(struct store *s, const struct sha *diff_ids, struct pieces *p, int *ret_fd,
+		       uint64_t *ret_size, struct err *err)
+{
+	uint8_t key[SHA256_BYTES];
+	char name[STORE_NAME_MAX];
+	AUTO_CLOSE int lock = -1;
+	int r;
+
+	if (merged_key(diff_ids, p->n, key, err) < 0)
+		return -err->code;
+	store_merged_name(key, name);
+	if (merged_is_good(s, name, p, ret_fd, ret_size))
+		return 0;
+	r = store_lock(s, key, &lock);
+	if (r < 0)
+		return err_sys(err, -r, "locking a merged image");
+	if (merged_is_good(s, name, p, ret_fd, ret_size))
+		return 0;
+	if (write_merged(s, p, name, err) < 0)
+		return -err->code;
+	if (!merged_is_good(s, name, p, ret_fd, ret_size))
+		return err_set(err, ERR_INTERNAL, "images/%s is not what was written", name);
+	return 0;
+}
+
+int merged_make(struct store *s, const struct sha *diff_ids, const struct layer_files *files,
+		size_t n, struct err *err)
+{
+	AUTO(pieces_free) struct pieces *p = calloc(1, sizeof(*p));
+	AUTO_CLOSE int fd = -1;
+	uint64_t size;
+
+	if (!p)
+		return err_sys(err, ENOMEM, "merging layers");
+	for (size_t i = 0; i < n; i++) {
+		if (open_layer(s, &files[i], p, err) < 0)
+			return -err->code;
+	}
+	return open_merged(s, diff_ids, p, &fd, &size, err);
+}
+
+static int fill_extents(struct image *img, struct pieces *p, int merged_fd, uint64_t merged_size,
+			struct err *err)
+{
+	img->extents = calloc(p->n + 1, sizeof(*img->extents));
+	if (!img->extents)
+		return err_sys(err, ENOMEM, "opening an image");
+	img->extents[img->n_extents++] = (struct image_extent){ dup(merged_fd), 0, merged_size };
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->layers[i].data_size == 0)
+			continue;
+		img->extents[img->n_extents++] = (struct image_extent){
+			.fd = TAKE_FD(p->data_fd[i]),
+			.disk_offset = erofs_data_start(merged_size, p->layers, i),
+			.len = p->layers[i].data_size,
+		};
+	}
+	img->disk_size = erofs_data_start(merged_size, p->layers, p->n);
+	if (img->extents[0].fd < 0)
+		return err_sys(err, EMFILE, "opening an image");
+	return 0;
+}
+
+static int read_docs(struct store *s, const uint8_t sha[SHA256_BYTES], struct manifest *m,
+		     struct config *c, struct err *err)
+{
+	__attribute__((cleanup(buf_done_auto))) struct buf doc = { 0 };
+
+	if (store_get_blob(s, sha, MANIFEST_BYTES_MAX, &doc, err) < 0 ||
+	    manifest_parse(doc.data, doc.len, m, err) < 0)
+		return -err->code;
+	buf_done(&doc);
+	if (store_get_blob(s, m->config.b, CONFIG_BYTES_MAX, &doc, err) < 0) {
+		if (err->code == ERR_NOT_FOUND)
+			err->code = ERR_IO; /* the manifest is there: a piece is missing */
+		return -err->code;
+	}
+	return config_parse(doc.data, doc.len, c, err);
+}
+
+int image_open(struct store *store, const char *manifest_digest, struct image **ret_image,
+	       struct err *err)
+{
+	AUTO(manifest_done) struct manifest m = { 0 };
+	AUTO(config_done) struct config c = { 0 };
+	AUTO(pieces_free) struct pieces *p = calloc(1, sizeof(*p));
+	AUTO(image_free) struct image *img = NULL;
+	AUTO_CLOSE int merged = -1;
+	uint8_t sha[SHA256_BYTES];
+	char text[DIGEST_TEXT_MAX];
+	uint64_t merged_size = 0;
+
+	if (digest_parse(manifest_digest, sha) < 0)
+		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
+	if (!p)
+		return err_sys(err, ENOMEM, "opening an image");
+	if (read_docs(store, sha, &m, &c, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < c.n_diff_ids; i++) {
+		struct layer_files f;
+
+		store_data_name(c.diff_ids[i].b, f.data);
+		store_tree_name(c.diff_ids[i].b, f.tree);
+		if (open_layer(store, &f, p, err) < 0)
+			return -err->code;
+	}
+	if (open_merged(store, c.diff_ids, p, &merged, &merged_size, err) < 0)
+		return -err->code;
+	img = malloc(sizeof(*img));
+	if (!img)
+		return err_sys(err, ENOMEM, "opening an image");
+	*img = c.image;
+	c.image = (struct image){ 0 };
+	digest_text(m.config.b, text);
+	img->manifest_digest = strdup(manifest_digest);
+	img->config_digest = strdup(text);
+	if (!img->manifest_digest || !img->config_digest)
+		return err_sys(err, ENOMEM, "opening an image");
+	if (fill_extents(img, p, merged, merged_size, err) < 0)
+		return -err->code;
+	*ret_image = TAKE_PTR(img);
+	return 0;
+}
