@@ -22,9 +22,9 @@ static struct sandbox *sandbox_of(const struct msb_sandbox *sb)
 	return (struct sandbox *)(uintptr_t)sb;
 }
 
-static struct stream *stream_of(const struct msb_stream *s)
+static struct exec_stream *stream_of(const struct msb_stream *s)
 {
-	return (struct stream *)(uintptr_t)s;
+	return (struct exec_stream *)(uintptr_t)s;
 }
 
 const char *msb_sandbox_name(const struct msb_sandbox *sb)
@@ -79,7 +79,7 @@ int msb_exec_open(struct msb_sandbox *sb, const char *request, struct msb_stream
 		  struct msb_error *error)
 {
 	struct err err = ERR_INIT;
-	struct stream *s = NULL;
+	struct exec_stream *s = NULL;
 
 	if (!sb || !request || !ret_s)
 		return error_argument(!sb ? "sb" : !request ? "request" : "ret_s", error);
@@ -95,7 +95,7 @@ int msb_exec_signal(struct msb_stream *s, int signo, struct msb_error *error)
 
 	if (!s)
 		return error_argument("s", error);
-	return stream_signal(stream_of(s), signo, &err) < 0 ? error_out(&err, error) : 0;
+	return exec_stream_signal(stream_of(s), signo, &err) < 0 ? error_out(&err, error) : 0;
 }
 
 int msb_exec_resize(struct msb_stream *s, int rows, int cols, struct msb_error *error)
@@ -104,20 +104,20 @@ int msb_exec_resize(struct msb_stream *s, int rows, int cols, struct msb_error *
 
 	if (!s)
 		return error_argument("s", error);
-	return stream_resize(stream_of(s), rows, cols, &err) < 0 ? error_out(&err, error) : 0;
+	return exec_stream_resize(stream_of(s), rows, cols, &err) < 0 ? error_out(&err, error) : 0;
 }
 
 int msb_stream_fd(const struct msb_stream *s)
 {
-	return stream_fd(stream_of(s));
+	return exec_stream_fd(stream_of(s));
 }
 
 short msb_stream_want(const struct msb_stream *s)
 {
-	return stream_want(stream_of(s));
+	return exec_stream_want(stream_of(s));
 }
 
-/* @r and @ev are what stream_next() gave. */
+/* @r and @ev are what exec_stream_next() gave. */
 static int event_out(int r, const struct stream_event *ev, struct msb_event *out,
 		     const struct err *err, struct msb_error *error)
 {
@@ -144,7 +144,7 @@ int msb_stream_next(struct msb_stream *s, struct msb_event *ev, struct msb_error
 
 	if (!s || !ev)
 		return error_argument(s ? "ev" : "s", error);
-	return event_out(stream_next(stream_of(s), &event, &err), &event, ev, &err, error);
+	return event_out(exec_stream_next(stream_of(s), &event, &err), &event, ev, &err, error);
 }
 
 int msb_stream_wait(struct msb_stream *s, int timeout_ms, struct msb_event *ev,
@@ -155,7 +155,7 @@ int msb_stream_wait(struct msb_stream *s, int timeout_ms, struct msb_event *ev,
 
 	if (!s || !ev)
 		return error_argument(s ? "ev" : "s", error);
-	return event_out(stream_wait(stream_of(s), timeout_ms, &event, &err), &event, ev, &err,
+	return event_out(exec_stream_wait(stream_of(s), timeout_ms, &event, &err), &event, ev, &err,
 			 error);
 }
 
@@ -166,7 +166,8 @@ int msb_stream_write(struct msb_stream *s, const void *buf, size_t len, size_t *
 
 	if (!s || !ret_n || (!buf && len > 0))
 		return error_argument(!s ? "s" : !ret_n ? "ret_n" : "buf", error);
-	return stream_write(stream_of(s), buf, len, ret_n, &err) < 0 ? error_out(&err, error) : 0;
+	return exec_stream_write(stream_of(s), buf, len, ret_n, &err) < 0 ? error_out(&err, error)
+									  : 0;
 }
 
 int msb_stream_close_write(struct msb_stream *s, struct msb_error *error)
@@ -175,12 +176,12 @@ int msb_stream_close_write(struct msb_stream *s, struct msb_error *error)
 
 	if (!s)
 		return error_argument("s", error);
-	return stream_close_write(stream_of(s), &err) < 0 ? error_out(&err, error) : 0;
+	return exec_stream_close_write(stream_of(s), &err) < 0 ? error_out(&err, error) : 0;
 }
 
 void msb_stream_close(struct msb_stream *s)
 {
-	stream_close(stream_of(s));
+	exec_stream_close(stream_of(s));
 }
 
 void msb_free(void *p)

@@ -215,7 +215,8 @@ static int connect_agent(const struct sandbox *sb, int *ret_fd, struct err *err)
 	return 0;
 }
 
-int sandbox_exec(struct sandbox *sb, const char *text, struct stream **ret_stream, struct err *err)
+int sandbox_exec(struct sandbox *sb, const char *text, struct exec_stream **ret_stream,
+		 struct err *err)
 {
 	AUTO(exec_request_done) struct exec_request req = { 0 };
 	struct exec_defaults defaults = {
@@ -228,5 +229,5 @@ int sandbox_exec(struct sandbox *sb, const char *text, struct stream **ret_strea
 
 	if (r == 0)
 		r = connect_agent(sb, &fd, err);
-	return r < 0 ? r : stream_new(fd, &req, ret_stream, err);
+	return r < 0 ? r : exec_stream_new(fd, &req, ret_stream, err);
 }

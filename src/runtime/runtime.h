@@ -18,7 +18,7 @@
  */
 struct home;
 struct sandbox;
-struct stream;
+struct exec_stream;
 
 /* Where things are; strings are borrowed for the call, NULL: the default. */
 struct home_options {
@@ -75,7 +75,7 @@ MUST_CHECK int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t gr
 MUST_CHECK int sandbox_wait(struct sandbox *sb, int64_t timeout_ms, char **ret_end,
 			    struct err *err);
 /* Start a program; does not wait. */
-MUST_CHECK int sandbox_exec(struct sandbox *sb, const char *request, struct stream **ret_stream,
-			    struct err *err);
+MUST_CHECK int sandbox_exec(struct sandbox *sb, const char *request,
+			    struct exec_stream **ret_stream, struct err *err);
 
 #endif /* RUNTIME_RUNTIME_H */

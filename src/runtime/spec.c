@@ -466,8 +466,9 @@ static int parse_lifecycle(const struct json_at *root, struct spec *s, struct er
 	if (r == 0)
 		r = json_opt_bool(&at, "detached", &detached, err);
 	if (r == 0 && detached) {
-		at = json_member(&at, "detached");
-		return json_complain(&at, err, "true is not supported yet");
+		struct json_at key = json_member(&at, "detached");
+
+		return json_complain(&key, err, "true is not supported yet");
 	}
 	if (r == 0)
 		r = json_opt_bool(&at, "ephemeral", &s->ephemeral, err);

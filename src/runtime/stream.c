@@ -3,12 +3,12 @@
  * DOC: an exec stream
  *
  * Out: HELLO and OPEN_EXEC, then STDIN, STDIN_EOF, SIGNAL, RESIZE.  What the socket does not take
- * waits in `out`, at most OUT_MAX bytes: stream_write() takes no more than fits, which is the
+ * waits in `out`, at most OUT_MAX bytes: exec_stream_write() takes no more than fits, which is the
  * back pressure.  In: one frame at a time in `in`, which never holds more than the longest frame:
  * a reader that does not read stops the guest through the flow control of the connection.
  *
- * When the other thread leaves bytes in `out` while stream_wait() sleeps, the eventfd `wake`
- * makes it poll for POLLOUT as well.  A program with a loop of its own asks stream_want().
+ * When the other thread leaves bytes in `out` while exec_stream_wait() sleeps, the eventfd `wake`
+ * makes it poll for POLLOUT as well.  A program with a loop of its own asks exec_stream_want().
  */
 #include "runtime/stream.h"
 
@@ -39,7 +39,7 @@ enum stream_state {
 	STREAM_STATE_MAX,
 };
 
-struct stream {
+struct exec_stream {
 	int fd;	  /* owned */
 	int wake; /* owned eventfd: `out` has bytes that the waiting thread does not know of */
 	/* reading thread only */
@@ -57,7 +57,7 @@ struct stream {
 };
 
 /* Send what waits; under lock. */
-static void flush_out(struct stream *s)
+static void flush_out(struct exec_stream *s)
 {
 	while (s->out.len > 0 && !s->broken) {
 		ssize_t n = send(s->fd, s->out.data, s->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -73,7 +73,7 @@ static void flush_out(struct stream *s)
 		buf_clear(&s->out);
 }
 
-static void flush_and_wake(struct stream *s)
+static void flush_and_wake(struct exec_stream *s)
 {
 	uint64_t one = 1;
 
@@ -82,10 +82,10 @@ static void flush_and_wake(struct stream *s)
 		IGNORE_RESULT(write(s->wake, &one, sizeof(one)) < 0); /* full: it is awake */
 }
 
-int stream_new(int fd, const struct exec_request *request, struct stream **ret_stream,
-	       struct err *err)
+int exec_stream_new(int fd, const struct exec_request *request, struct exec_stream **ret_stream,
+		    struct err *err)
 {
-	AUTO(stream_close) struct stream *s = calloc(1, sizeof(*s));
+	AUTO(exec_stream_close) struct exec_stream *s = calloc(1, sizeof(*s));
 	struct hello hello = { .min = AGENT_PROTO_MIN, .max = AGENT_PROTO_MAX };
 	int r;
 
@@ -116,7 +116,7 @@ int stream_new(int fd, const struct exec_request *request, struct stream **ret_s
 	return 0;
 }
 
-void stream_close(struct stream *s)
+void exec_stream_close(struct exec_stream *s)
 {
 	if (!s)
 		return;
@@ -130,12 +130,12 @@ void stream_close(struct stream *s)
 	free(s);
 }
 
-int stream_fd(const struct stream *s)
+int exec_stream_fd(const struct exec_stream *s)
 {
 	return s->fd;
 }
 
-short stream_want(struct stream *s)
+short exec_stream_want(struct exec_stream *s)
 {
 	short want = POLLIN;
 
@@ -146,14 +146,14 @@ short stream_want(struct stream *s)
 	return want;
 }
 
-static void stop_writing(struct stream *s)
+static void stop_writing(struct exec_stream *s)
 {
 	(void)pthread_mutex_lock(&s->lock);
 	s->write_closed = true;
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-static void ending(struct stream *s, int number, const char *text)
+static void ending(struct exec_stream *s, int number, const char *text)
 {
 	s->state = STREAM_LAST;
 	s->end_number = number;
@@ -161,7 +161,7 @@ static void ending(struct stream *s, int number, const char *text)
 	stop_writing(s);
 }
 
-static int json_event(struct stream *s, struct json_out *o, struct stream_event *ev)
+static int json_event(struct exec_stream *s, struct json_out *o, struct stream_event *ev)
 {
 	if (json_out_end(o) < 0)
 		return -ENOMEM;
@@ -169,14 +169,14 @@ static int json_event(struct stream *s, struct json_out *o, struct stream_event 
 	return ev->json ? 1 : -ENOMEM;
 }
 
-static void json_begin(struct stream *s, struct json_out *o)
+static void json_begin(struct exec_stream *s, struct json_out *o)
 {
 	buf_clear(&s->json);
 	json_out_init(o, &s->json);
 	json_put_object(o, NULL);
 }
 
-static int on_started(struct stream *s, const struct frame *f, struct stream_event *ev)
+static int on_started(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
 {
 	struct exec_started x;
 	struct json_out o;
@@ -192,7 +192,7 @@ static int on_started(struct stream *s, const struct frame *f, struct stream_eve
 	return json_event(s, &o, ev);
 }
 
-static int on_failed(struct stream *s, const struct frame *f, struct stream_event *ev)
+static int on_failed(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
 {
 	struct failure x;
 	struct json_out o;
@@ -210,7 +210,7 @@ static int on_failed(struct stream *s, const struct frame *f, struct stream_even
 	return json_event(s, &o, ev);
 }
 
-static int on_exited(struct stream *s, const struct frame *f, struct stream_event *ev)
+static int on_exited(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
 {
 	struct exec_exited x;
 	struct json_out o;
@@ -245,7 +245,7 @@ static int on_data(const struct frame *f, enum stream_channel channel, struct st
 }
 
 /* The agent refuses the stream. */
-static int on_error(struct stream *s, const struct frame *f)
+static int on_error(struct exec_stream *s, const struct frame *f)
 {
 	struct proto_error x;
 	char text[128];
@@ -263,7 +263,7 @@ static int on_error(struct stream *s, const struct frame *f)
 	return 0;
 }
 
-static int on_hello(struct stream *s, const struct frame *f)
+static int on_hello(struct exec_stream *s, const struct frame *f)
 {
 	struct hello x;
 
@@ -278,7 +278,7 @@ static int on_hello(struct stream *s, const struct frame *f)
 }
 
 /* 1 = an event, 0 = none of this frame, -EPROTO: it may not come now, -ENOMEM. */
-static int take_frame(struct stream *s, const struct frame *f, struct stream_event *ev)
+static int take_frame(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
 {
 	bool running = s->state == STREAM_RUNNING;
 
@@ -312,7 +312,7 @@ static int take_frame(struct stream *s, const struct frame *f, struct stream_eve
 }
 
 /* END, and a descriptor that says nothing any more: an eventfd takes its number. */
-static int tell_end(struct stream *s, struct stream_event *ev, struct err *err)
+static int tell_end(struct exec_stream *s, struct stream_event *ev, struct err *err)
 {
 	AUTO_CLOSE int rest = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct json_out o;
@@ -335,7 +335,7 @@ static int tell_end(struct stream *s, struct stream_event *ev, struct err *err)
 }
 
 /* 1 = bytes came, 0 = none now or the stream is ending. */
-static int fill_in(struct stream *s, struct err *err)
+static int fill_in(struct exec_stream *s, struct err *err)
 {
 	size_t room = s->in.max - s->in.len < READ_CHUNK ? s->in.max - s->in.len : READ_CHUNK;
 	void *p = buf_room(&s->in, room);
@@ -356,7 +356,7 @@ static int fill_in(struct stream *s, struct err *err)
 	return 0;
 }
 
-int stream_next(struct stream *s, struct stream_event *ret_ev, struct err *err)
+int exec_stream_next(struct exec_stream *s, struct stream_event *ret_ev, struct err *err)
 {
 	struct stream_event ev = { 0 };
 	struct frame f;
@@ -399,14 +399,15 @@ int stream_next(struct stream *s, struct stream_event *ret_ev, struct err *err)
 	return r;
 }
 
-int stream_wait(struct stream *s, int timeout_ms, struct stream_event *ret_ev, struct err *err)
+int exec_stream_wait(struct exec_stream *s, int timeout_ms, struct stream_event *ret_ev,
+		     struct err *err)
 {
 	uint64_t start = clock_now_ns(), count;
 
 	for (;;) {
 		struct pollfd p[2] = { { .fd = s->fd }, { .fd = s->wake, .events = POLLIN } };
 		int64_t left = -1;
-		int r = stream_next(s, ret_ev, err);
+		int r = exec_stream_next(s, ret_ev, err);
 
 		if (r != 0 || s->state == STREAM_OVER)
 			return r;
@@ -416,7 +417,7 @@ int stream_wait(struct stream *s, int timeout_ms, struct stream_event *ret_ev, s
 				return 0;
 			left = left < 0 ? 0 : left;
 		}
-		p[0].events = stream_want(s);
+		p[0].events = exec_stream_want(s);
 		r = poll(p, 2, (int)left);
 		if (r < 0 && errno != EINTR)
 			return err_sys(err, errno, "wait for a program");
@@ -427,7 +428,8 @@ int stream_wait(struct stream *s, int timeout_ms, struct stream_event *ret_ev, s
 	}
 }
 
-int stream_write(struct stream *s, const void *data, size_t len, size_t *ret_n, struct err *err)
+int exec_stream_write(struct exec_stream *s, const void *data, size_t len, size_t *ret_n,
+		      struct err *err)
 {
 	size_t n = 0;
 	int r = 0;
@@ -454,7 +456,7 @@ int stream_write(struct stream *s, const void *data, size_t len, size_t *ret_n, 
 	return 0;
 }
 
-int stream_close_write(struct stream *s, struct err *err)
+int exec_stream_close_write(struct exec_stream *s, struct err *err)
 {
 	int r = 0;
 
@@ -469,13 +471,13 @@ int stream_close_write(struct stream *s, struct err *err)
 }
 
 /* Make room for a small frame: a caller that sends signals faster than they leave is told. */
-static bool has_slack(struct stream *s)
+static bool has_slack(struct exec_stream *s)
 {
 	flush_out(s);
 	return s->out.len < OUT_MAX + OUT_SLACK;
 }
 
-int stream_signal(struct stream *s, int signo, struct err *err)
+int exec_stream_signal(struct exec_stream *s, int signo, struct err *err)
 {
 	int r = 0;
 
@@ -489,7 +491,7 @@ int stream_signal(struct stream *s, int signo, struct err *err)
 	return r < 0 ? err_sys(err, -r, "send signal %d", signo) : 0;
 }
 
-int stream_resize(struct stream *s, int rows, int cols, struct err *err)
+int exec_stream_resize(struct exec_stream *s, int rows, int cols, struct err *err)
 {
 	struct tty_size size = { .rows = (uint16_t)rows, .cols = (uint16_t)cols };
 	int r = 0;

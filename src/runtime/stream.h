@@ -11,10 +11,10 @@
 
 /*
  * One program of the guest, over one connection to the agent.  Nothing here blocks but
- * stream_wait().  One thread reads; stream_write() and the calls below it may come from one
+ * exec_stream_wait().  One thread reads; exec_stream_write() and the calls below it may come from one
  * other thread.
  */
-struct stream;
+struct exec_stream;
 
 /* Values are those of <microsandbox.h>; src/lib/stream.c checks it. */
 enum stream_event_type {
@@ -30,35 +30,36 @@ enum stream_channel { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_TTY = 3 };
 struct stream_event {
 	enum stream_event_type type;
 	int channel;	  /* DATA: enum stream_channel */
-	const void *data; /* borrowed until the next call of stream_next() */
+	const void *data; /* borrowed until the next call of exec_stream_next() */
 	size_t len;
 	const char *json; /* borrowed likewise; NULL: none */
 	int64_t number;
 };
 
 /**
- * stream_new() - Begin an exec on a connection
+ * exec_stream_new() - Begin an exec on a connection
  * @fd:		Connected to the agent, non-blocking; taken over, also on failure
  * @request:	Borrowed for the call
  * @err:	INVALID (longer than a frame), UNAVAILABLE
  */
-MUST_CHECK int stream_new(int fd, const struct exec_request *request, struct stream **ret_stream,
-			  struct err *err);
-void stream_close(struct stream *s);
-DEFINE_AUTO(struct stream *, stream_close);
+MUST_CHECK int exec_stream_new(int fd, const struct exec_request *request,
+			       struct exec_stream **ret_stream, struct err *err);
+void exec_stream_close(struct exec_stream *s);
+DEFINE_AUTO(struct exec_stream *, exec_stream_close);
 
-int stream_fd(const struct stream *s);
-short stream_want(struct stream *s);
+int exec_stream_fd(const struct exec_stream *s);
+short exec_stream_want(struct exec_stream *s);
 /* 1 = event, 0 = none now, negative = failed. */
-MUST_CHECK int stream_next(struct stream *s, struct stream_event *ret_ev, struct err *err);
-MUST_CHECK int stream_wait(struct stream *s, int timeout_ms, struct stream_event *ret_ev,
-			   struct err *err);
+MUST_CHECK int exec_stream_next(struct exec_stream *s, struct stream_event *ret_ev,
+				struct err *err);
+MUST_CHECK int exec_stream_wait(struct exec_stream *s, int timeout_ms, struct stream_event *ret_ev,
+				struct err *err);
 
 /* Takes what fits; bytes for a program that has closed its input are taken and dropped. */
-MUST_CHECK int stream_write(struct stream *s, const void *data, size_t len, size_t *ret_n,
-			    struct err *err);
-MUST_CHECK int stream_close_write(struct stream *s, struct err *err);
-MUST_CHECK int stream_signal(struct stream *s, int signo, struct err *err);
-MUST_CHECK int stream_resize(struct stream *s, int rows, int cols, struct err *err);
+MUST_CHECK int exec_stream_write(struct exec_stream *s, const void *data, size_t len, size_t *ret_n,
+				 struct err *err);
+MUST_CHECK int exec_stream_close_write(struct exec_stream *s, struct err *err);
+MUST_CHECK int exec_stream_signal(struct exec_stream *s, int signo, struct err *err);
+MUST_CHECK int exec_stream_resize(struct exec_stream *s, int rows, int cols, struct err *err);
 
 #endif /* RUNTIME_STREAM_H */

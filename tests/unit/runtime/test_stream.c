@@ -13,7 +13,7 @@
 struct agent {
 	int fd;
 	struct buf out;
-	struct stream *s;
+	struct exec_stream *s;
 };
 
 static void begin(struct agent *a, bool with_stdin)
@@ -27,12 +27,12 @@ static void begin(struct agent *a, bool with_stdin)
 	ASSERT_EQ(io_set_nonblock(fds[0], 1), 0);
 	*a = (struct agent){ .fd = fds[1] };
 	buf_init(&a->out, 1u << 20);
-	ASSERT_EQ(stream_new(fds[0], &req, &a->s, &err), 0);
+	ASSERT_EQ(exec_stream_new(fds[0], &req, &a->s, &err), 0);
 }
 
 static void finish(struct agent *a)
 {
-	stream_close(a->s);
+	exec_stream_close(a->s);
 	buf_done(&a->out);
 	if (a->fd >= 0)
 		(void)close(a->fd);
@@ -73,7 +73,7 @@ static struct stream_event next(struct agent *a)
 	struct stream_event ev = { 0 };
 	struct err err = ERR_INIT;
 
-	ASSERT_EQ(stream_next(a->s, &ev, &err), 1);
+	ASSERT_EQ(exec_stream_next(a->s, &ev, &err), 1);
 	return ev;
 }
 
@@ -85,9 +85,9 @@ static void expect_end(struct agent *a, int number)
 
 	ASSERT_EQ(ev.type, STREAM_END);
 	ASSERT_EQ(ev.number, number);
-	ASSERT_EQ(stream_next(a->s, &ev, &err), 0);
-	ASSERT_EQ(stream_wait(a->s, -1, &ev, &err), 0);
-	p = (struct pollfd){ .fd = stream_fd(a->s), .events = stream_want(a->s) };
+	ASSERT_EQ(exec_stream_next(a->s, &ev, &err), 0);
+	ASSERT_EQ(exec_stream_wait(a->s, -1, &ev, &err), 0);
+	p = (struct pollfd){ .fd = exec_stream_fd(a->s), .events = exec_stream_want(a->s) };
 	ASSERT_EQ(poll(&p, 1, 0), 0); /* at rest */
 }
 
@@ -98,7 +98,7 @@ TEST(a_program_from_start_to_end)
 	struct agent a;
 
 	begin(&a, false);
-	ASSERT_EQ(stream_next(a.s, &ev, &err), 0);
+	ASSERT_EQ(exec_stream_next(a.s, &ev, &err), 0);
 	say_started(&a);
 	say(&a, FRAME_STDOUT, "out", 3);
 	say(&a, FRAME_STDERR, "err", 3);
@@ -132,7 +132,7 @@ TEST(frames_may_come_byte_by_byte)
 	ASSERT_EQ(frame_add(&a.out, FRAME_STDOUT, 0, "abc", 3), 0);
 	while (a.out.len > 0) {
 		push(&a, 1);
-		n += stream_next(a.s, &ev, &err);
+		n += exec_stream_next(a.s, &ev, &err);
 	}
 	ASSERT_EQ(n, 1);
 	ASSERT_EQ(ev.len, 3);
@@ -233,17 +233,17 @@ TEST(input_is_bounded_and_dropped_once_closed)
 	begin(&a, true);
 	for (int i = 0; n > 0; i++) { /* nobody reads */
 		ASSERT(i < 100);
-		ASSERT_EQ(stream_write(a.s, big, sizeof(big), &n, &err), 0);
+		ASSERT_EQ(exec_stream_write(a.s, big, sizeof(big), &n, &err), 0);
 		total += n;
 	}
 	ASSERT(total < 2u << 20);
-	ASSERT(stream_want(a.s) & POLLOUT);
+	ASSERT(exec_stream_want(a.s) & POLLOUT);
 	say_started(&a);
 	say(&a, FRAME_STDIN_CLOSED, "", 0);
 	(void)next(&a);
 	ev = next(&a);
 	ASSERT_EQ(ev.type, STREAM_STDIN_ERROR);
-	ASSERT_EQ(stream_write(a.s, big, sizeof(big), &n, &err), 0);
+	ASSERT_EQ(exec_stream_write(a.s, big, sizeof(big), &n, &err), 0);
 	ASSERT_EQ(n, sizeof(big));
 	finish(&a);
 }
@@ -281,7 +281,7 @@ static void *echo(void *user)
 }
 
 struct writer {
-	struct stream *s;
+	struct exec_stream *s;
 	const uint8_t *data;
 	size_t len;
 };
@@ -293,16 +293,16 @@ static void *write_all(void *user)
 	size_t n;
 
 	while (w->len > 0) {
-		ASSERT_EQ(stream_write(w->s, w->data, w->len, &n, &err), 0);
+		ASSERT_EQ(exec_stream_write(w->s, w->data, w->len, &n, &err), 0);
 		w->data += n;
 		w->len -= n;
 		if (n == 0) {
-			struct pollfd p = { .fd = stream_fd(w->s), .events = POLLOUT };
+			struct pollfd p = { .fd = exec_stream_fd(w->s), .events = POLLOUT };
 
 			(void)poll(&p, 1, -1);
 		}
 	}
-	ASSERT_EQ(stream_close_write(w->s, &err), 0);
+	ASSERT_EQ(exec_stream_close_write(w->s, &err), 0);
 	return NULL;
 }
 
@@ -324,7 +324,7 @@ TEST(a_writer_and_a_reader_in_two_threads)
 	ASSERT_EQ(pthread_create(&agent, NULL, echo, &a), 0);
 	ASSERT_EQ(pthread_create(&writer, NULL, write_all, &w), 0);
 	for (;;) {
-		ASSERT_EQ(stream_wait(a.s, -1, &ev, &err), 1);
+		ASSERT_EQ(exec_stream_wait(a.s, -1, &ev, &err), 1);
 		if (ev.type == STREAM_END)
 			break;
 		if (ev.type != STREAM_DATA)
