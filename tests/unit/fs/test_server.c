@@ -348,6 +348,33 @@ TEST(records)
 	finish();
 }
 
+/* As the host's root it passes anyway; as another user the server lifts the bits. */
+TEST(guest_root_passes_mode_bits)
+{
+	struct fuse_setxattr_in set = { .size = 1 };
+	uint64_t root, file, dir, node, fh;
+	struct stat st;
+
+	root = serve_share((struct fs_mount){ .uid = 1000, .gid = 100 });
+	ASSERT_EQ(fuse_lookup(root, "file", &file), 0);
+	ASSERT_EQ(fuse_lookup(root, "dir", &dir), 0);
+	put_file("share/dir/in", "x");
+	ASSERT_EQ(chmod(path_of("share/file"), 0444), 0);
+	ASSERT_EQ(chmod(path_of("share/dir"), 0444), 0);
+	ASSERT_EQ(fuse_open(file, O_RDWR, &fh), 0);
+	ASSERT_EQ(fuse_write(file, fh, 0, "HE"), 2);
+	ASSERT_EQ(request(FUSE_SETXATTR, file, ARG(set), TEXT("user.a"), TEXT("b")), 0);
+	ASSERT_EQ(fuse_lookup(dir, "in", &node), 0);
+	ASSERT_EQ(fuse_create(dir, "new", 0644, &node, &fh), 0);
+	ASSERT_EQ(request(FUSE_UNLINK, dir, TEXT("new"), NONE, NONE), 0);
+	ASSERT_EQ(stat(path_of("share/file"), &st), 0);
+	ASSERT_EQ(st.st_mode, S_IFREG | 0444);
+	ASSERT_EQ(stat(path_of("share/dir"), &st), 0);
+	ASSERT_EQ(st.st_mode, S_IFDIR | 0444);
+	ASSERT_EQ(chmod(path_of("share/dir"), 0755), 0);
+	finish();
+}
+
 TEST(extended_attributes)
 {
 	static const struct {
