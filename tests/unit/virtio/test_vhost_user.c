@@ -26,14 +26,13 @@
 struct fake {
 	struct virtio_device dev;
 	struct virtq_chain chain;
-	int calls, resets;
+	int resets; /* atomic */
 };
 
 static int fake_handle_queue(struct virtio_device *dev, uint16_t q)
 {
 	struct fake *f = (struct fake *)dev;
 
-	f->calls++;
 	for (int i = 0; i < 4; i++) {
 		int r = virtq_pop(&dev->queues[q], &f->chain);
 
@@ -57,7 +56,7 @@ static void fake_config_read(struct virtio_device *dev, uint32_t offset, void *b
 
 static void fake_reset(struct virtio_device *dev)
 {
-	((struct fake *)dev)->resets++;
+	__atomic_add_fetch(&((struct fake *)dev)->resets, 1, __ATOMIC_RELAXED);
 }
 
 static void fake_free(struct virtio_device *dev)
@@ -132,6 +131,19 @@ static void bench_start(struct bench *b)
 	ASSERT_EQ(pthread_create(&b->thread, NULL, run, b), 0);
 }
 
+static bool guest_mapped(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool found = false;
+
+	ASSERT(f);
+	while (fgets(line, sizeof(line), f))
+		found |= strstr(line, "memfd:guest") != NULL;
+	fclose(f);
+	return found;
+}
+
 /* Hang up, if the back end did not, and see that it closed with @error. */
 static void bench_end(struct bench *b, int error)
 {
@@ -143,6 +155,7 @@ static void bench_end(struct bench *b, int error)
 	ASSERT(!b->fake.dev.transport);
 	loop_free(b->loop);
 	ASSERT_EQ(munmap(b->ram, MEM_SIZE), 0);
+	ASSERT(!guest_mapped());
 	(void)close(b->fd);
 	(void)close(b->mem_fd);
 	(void)close(b->kick);
@@ -340,7 +353,7 @@ TEST(a_whole_life)
 	offer(&b, VRING_DESC_F_WRITE, 1);
 	start_ring(&b, 9); /* the VM was only stopped */
 	await_used(&b, 10);
-	ASSERT_EQ(b.fake.resets, 0);
+	ASSERT_EQ(__atomic_load_n(&b.fake.resets, __ATOMIC_RELAXED), 0);
 	bench_end(&b, 0);
 }
 
@@ -370,9 +383,9 @@ TEST(another_base_means_that_the_driver_reset)
 	ASSERT_EQ(get_base(&b, 0), 1);
 	memset(b.ram, 0, MEM_SIZE);
 	start_ring(&b, 0);
-	ASSERT_EQ(b.fake.resets, 1);
+	ASSERT_EQ(__atomic_load_n(&b.fake.resets, __ATOMIC_RELAXED), 1);
 	ASSERT_EQ(tell(&b, VU_RESET_DEVICE, NULL, 0, -1), 0);
-	ASSERT_EQ(b.fake.resets, 2);
+	ASSERT_EQ(__atomic_load_n(&b.fake.resets, __ATOMIC_RELAXED), 2);
 	bench_end(&b, 0);
 }
 
