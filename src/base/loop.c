@@ -313,5 +313,6 @@ int loop_run(struct loop *loop)
 		}
 		run_timers(loop);
 	}
+	__atomic_store_n(&loop->stopping, false, __ATOMIC_RELAXED);
 	return 0;
 }

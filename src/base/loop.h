@@ -58,7 +58,7 @@ void loop_remove(struct loop *loop, loop_id *id);
 /* Run @fn soon on the loop's thread, in the order posted. Any thread. */
 MUST_CHECK int loop_post(struct loop *loop, loop_fn fn, void *user);
 
-/* Serve until loop_stop(). 0, or what epoll_wait() says. */
+/* Serve until loop_stop(); may be called again then. 0, or what epoll_wait() says. */
 MUST_CHECK int loop_run(struct loop *loop);
 /* End loop_run() after the present batch. Any thread. */
 void loop_stop(struct loop *loop);

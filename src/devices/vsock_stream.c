@@ -180,7 +180,7 @@ static bool vsock_stream_settle(struct vsock_stream *s)
 	}
 	if (s->host_eof)
 		tell |= VIRTIO_VSOCK_SHUTDOWN_SEND;
-	if (s->host_gone)
+	if (s->host_gone && !s->guest_sent_all)
 		tell |= VIRTIO_VSOCK_SHUTDOWN_RCV;
 	if (tell & ~s->told_shutdown)
 		s->want_shutdown = tell;
