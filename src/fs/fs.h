@@ -20,15 +20,25 @@ struct fs_server;
 
 /* One folder of the host. */
 struct fs_mount {
-	int dir_fd;	   /* O_PATH or O_RDONLY on the folder; owned by the server once made */
-	bool read_only;	   /* every kind of change is EROFS */
-	uint32_t uid, gid; /* D: owner that what the host user owns appears to have */
-	bool hide_set;	   /* hide_dev and hide_ino name a folder that is not shown (MSB_HOME) */
+	int dir_fd;	/* O_PATH or O_RDONLY on the folder; owned by the server once made */
+	bool read_only; /* every kind of change is EROFS */
+	/*
+	 * D: owner that what the host user owns appears to have; other ids appear as 65534, and
+	 * chown by the guest is a record.  If the process is root and D is 0:0, ids pass through
+	 * instead and chown really chowns: a root file system, with many owners.
+	 */
+	uint32_t uid, gid;
+	bool hide_set; /* hide_dev and hide_ino name a folder that is not shown (MSB_HOME) */
 	uint64_t hide_dev, hide_ino;
 };
 
 /**
  * fs_server_new() - A server for these mounts
+ *
+ * In the process that will serve, after it took on its final ids: it keeps /proc/self/fd open,
+ * and the owner map is made from its effective ids.  /proc stays visible, and RLIMIT_NOFILE
+ * bounds how many objects the guest can know: the caller raises it.
+ *
  * Return: 0 or -errno; on failure the descriptors stay with the caller.
  */
 MUST_CHECK int fs_server_new(const struct fs_mount *mounts, size_t n, struct fs_server **ret_fs);

@@ -13,6 +13,7 @@ struct host {
 	bool hide_set;
 	uint64_t hide_dev, hide_ino;
 	struct owner_mem mem;
+	pthread_mutex_t lift_lock; /* recursive; held from lift() to lift_end() */
 };
 
 struct host_file {
@@ -53,6 +54,8 @@ struct fd_name fd_path(int fd);
  *		r = call();
  *	while (r == -EACCES && lift(h, fd, S_IWUSR, &l));
  *	lift_end(h, &l);
+ *
+ * One at a time: of two that lift the same bits, the later would restore the wrong ones.
  */
 struct lift {
 	int fd; /* borrowed; -1: nothing lifted */

@@ -38,12 +38,15 @@ bool lift(struct host *h, int fd, mode_t need, struct lift *l)
 {
 	struct stat st;
 
-	if (l->fd >= 0 || h->map.host_uid == 0 || fstat(fd, &st) < 0 ||
-	    st.st_uid != h->map.host_uid || (st.st_mode & need) == need ||
-	    (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+	if (l->fd >= 0 || h->map.host_uid == 0)
 		return false;
-	if (fchmodat(h->proc_fd, fd_name(fd).s, (st.st_mode & 07777) | need, 0) < 0)
+	pthread_mutex_lock(&h->lift_lock);
+	if (fstat(fd, &st) < 0 || st.st_uid != h->map.host_uid || (st.st_mode & need) == need ||
+	    (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) ||
+	    fchmodat(h->proc_fd, fd_name(fd).s, (st.st_mode & 07777) | need, 0) < 0) {
+		pthread_mutex_unlock(&h->lift_lock);
 		return false;
+	}
 	l->fd = fd;
 	l->mode = st.st_mode & 07777;
 	return true;
@@ -51,9 +54,11 @@ bool lift(struct host *h, int fd, mode_t need, struct lift *l)
 
 void lift_end(struct host *h, struct lift *l)
 {
-	if (l->fd >= 0)
-		IGNORE_RESULT(fchmodat(h->proc_fd, fd_name(l->fd).s, l->mode, 0)); /* or it stays */
+	if (l->fd < 0)
+		return;
+	IGNORE_RESULT(fchmodat(h->proc_fd, fd_name(l->fd).s, l->mode, 0)); /* or it stays */
 	l->fd = -1;
+	pthread_mutex_unlock(&h->lift_lock);
 }
 
 static bool is_hidden(const struct host *h, uint64_t dev, uint64_t ino)
@@ -195,8 +200,9 @@ static int make_at(int dir_fd, const char *name, const struct fs_new *args, mode
 	case S_IFCHR:
 	case S_IFBLK:
 		/* 0:0 is a whiteout and can do no harm; others are an empty file with a record. */
-		r = type == S_IFCHR && args->rdev == 0 ? mknodat(dir_fd, name, S_IFCHR | mode, 0)
-						       : mknodat(dir_fd, name, S_IFREG | mode, 0);
+		r = type == S_IFCHR && args->rdev == 0
+			    ? mknodat(dir_fd, name, S_IFCHR | (args->mode & 0777), 0)
+			    : mknodat(dir_fd, name, S_IFREG | mode, 0);
 		break;
 	case S_IFREG:
 	case S_IFIFO:
@@ -360,6 +366,7 @@ static void host_free(struct fs_backend *b)
 
 	(void)close(h->proc_fd);
 	owner_mem_done(&h->mem);
+	(void)pthread_mutex_destroy(&h->lift_lock);
 	free(h);
 }
 
@@ -394,6 +401,20 @@ static const struct fs_ops passthrough_ops = {
 	.removexattr = host_removexattr,
 };
 
+static int init_recursive(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+	int r = pthread_mutexattr_init(&attr);
+
+	if (r != 0)
+		return -r;
+	r = pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	if (r == 0)
+		r = pthread_mutex_init(lock, &attr);
+	(void)pthread_mutexattr_destroy(&attr);
+	return -r;
+}
+
 int passthrough_new(const struct fs_mount *mount, struct fs_backend **ret_backend,
 		    struct fs_obj *ret_root)
 {
@@ -411,6 +432,12 @@ int passthrough_new(const struct fs_mount *mount, struct fs_backend **ret_backen
 	h->hide_ino = mount->hide_ino;
 	r = owner_mem_init(&h->mem);
 	if (r < 0) {
+		free(h);
+		return r;
+	}
+	r = init_recursive(&h->lift_lock);
+	if (r < 0) {
+		owner_mem_done(&h->mem);
 		free(h);
 		return r;
 	}
