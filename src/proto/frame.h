@@ -11,10 +11,10 @@
  * Frames on every stream of ours: 8 bytes of header (type u16, flags u16, length u32, little
  * endian) and the payload.  Payloads of control frames are CBOR, of data frames raw bytes.
  */
-#define FRAME_HEADER	   8
-#define FRAME_MAX_PAYLOAD  (4u << 20)	/* bytes, any frame */
-#define FRAME_MAX_DATA	   (256u << 10) /* bytes, stdin, stdout, stderr, tty */
-#define FRAME_FLAG_MORE	   1		/* the message goes on in the next frame of this type */
+#define FRAME_HEADER	  8
+#define FRAME_MAX_PAYLOAD (4u << 20)   /* bytes, any frame */
+#define FRAME_MAX_DATA	  (256u << 10) /* bytes, stdin, stdout, stderr, tty */
+#define FRAME_FLAG_MORE	  1	       /* the message goes on in the next frame of this type */
 
 enum frame_type {
 	/* any stream */

@@ -22,13 +22,13 @@ enum launch_fd {
 	LAUNCH_FD_WATCHDOG = 6, /* pipe: EOF: the client is gone; one byte: detach. May be absent */
 	LAUNCH_FD_RUN_DIR = 7,	/* folder MSB_HOME/run/ID: exit record, logs */
 	LAUNCH_FD_LOCK = 8,	/* open file that holds the flock; all children inherit it */
-	LAUNCH_FD_AGENT = 9,	/* listening Unix socket, RUN_DIR/agent.sock: clients of the agent */
+	LAUNCH_FD_AGENT = 9, /* listening Unix socket, RUN_DIR/agent.sock: clients of the agent */
 	LAUNCH_FD_CONTROL = 10, /* listening Unix socket, RUN_DIR/control.sock */
 	LAUNCH_FD_KERNEL = 11,
 	LAUNCH_FD_INITRAMFS = 12,
-	LAUNCH_FD_LOG = 13,	/* monitor.log; also its standard error */
+	LAUNCH_FD_LOG = 13,	    /* monitor.log; also its standard error */
 	LAUNCH_FD_CONSOLE_LOG = 14, /* kernel.log */
-	LAUNCH_FD_FIRST = 16,	/* disks and folders, as the spec numbers them */
+	LAUNCH_FD_FIRST = 16,	    /* disks and folders, as the spec numbers them */
 };
 
 struct launch_extent {
@@ -46,15 +46,15 @@ struct launch_mount {
 };
 
 struct launch_spec {
-	char id[17];	/* 16 hex digits */
+	char id[17]; /* 16 hex digits */
 	char name[129];
-	char engine[8]; /* "qemu", "kvm" */
+	char engine[8];	 /* "qemu", "kvm" */
 	char *qemu_path; /* NULL unless engine qemu; owned after decode */
 	char *cmdline;	 /* extra kernel words; may be NULL; owned after decode */
 	uint32_t cpus;
 	uint64_t memory_mib;
 	bool has_watchdog;
-	bool flush;	 /* what the guest wrote matters after its end */
+	bool flush;	     /* what the guest wrote matters after its end */
 	bool remove_run_dir; /* ephemeral: if the client died, leave no run folder behind */
 	uint64_t start_timeout_ms;
 	uint64_t disk_size; /* bytes, 0: no disk */
