@@ -183,6 +183,11 @@ unsigned ending_event(struct ending *e, enum end_event event, uint32_t grace_ms,
 		return flushed(e, now_ns);
 	case EVENT_AGENT_LOST:
 		return agent_lost(e, now_ns);
+	case EVENT_HALTED:
+		if (e->state == END_CUT || e->state == END_GONE)
+			return 0;
+		return cut(e,
+			   e->state == END_STARTING ? REASON_BOOT_FAILED : REASON_GUEST_POWEROFF);
 	case EVENT_BOOT_FAILED:
 		return e->state == END_STARTING ? cut(e, REASON_BOOT_FAILED) : 0;
 	case EVENT_TIMEOUT:

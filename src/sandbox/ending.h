@@ -46,6 +46,7 @@ enum end_event {
 	EVENT_HOST_SIGNAL,
 	EVENT_FLUSHED,	     /* the agent: disks are clean */
 	EVENT_AGENT_LOST,    /* its stream ended, or it broke the protocol */
+	EVENT_HALTED,	     /* the guest stopped its CPUs for good */
 	EVENT_BOOT_FAILED,   /* the agent says so */
 	EVENT_TIMEOUT,	     /* deadline_ns, or the start deadline, is past */
 	EVENT_ENGINE_ENDED,  /* the guest rebooted, or was cut */

@@ -177,12 +177,18 @@ static void engine_exited(void *user, const struct err *why)
 	if (why->code != ERR_NONE) {
 		fail(s, "engine", why->sys, why->msg);
 		event(s, EVENT_ENGINE_FAILED, 0);
-	} else if (console_tail_has(&s->console.tail, "Kernel panic - not syncing")) {
+	} else if (console_tail_has(&s->console.tail, "Kernel panic - not syncing",
+				    CONSOLE_TAIL_MAX)) {
 		fail(s, "kernel", 0, "the guest's kernel panicked");
 		event(s, EVENT_ENGINE_PANIC, 0);
 	} else {
 		event(s, EVENT_ENGINE_ENDED, 0);
 	}
+}
+
+static void guest_halted(void *user)
+{
+	event(user, EVENT_HALTED, 0);
 }
 
 /* The agent's events. */
@@ -378,7 +384,8 @@ static int boot(struct sandbox *s, struct err *err)
 	guest_console = pair[1];
 	r = io_set_nonblock(pair[0], 1);
 	if (r == 0)
-		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG);
+		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG, guest_halted,
+				 s);
 	else
 		(void)close(pair[0]);
 	if (r < 0)

@@ -20,6 +20,7 @@
 #include "virtio/vhost_user.h"
 
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
@@ -330,13 +331,16 @@ static int set_features(struct vhost_user *vu, uint64_t features)
 
 static uint64_t protocol_offer(const struct vhost_user *vu)
 {
+	/* QEMU has the tag of a file system itself, and warns of an offer that it cannot use. */
+	bool has_config = vu->dev->ops->config_size > 0 && vu->dev->ops->id != VIRTIO_ID_FS;
+
 	/*
 	 * Not STATUS: QEMU sends status 0 also when it only stops the VM, and a reset there
 	 * would cut what the guest still uses.
 	 */
 	return BIT(VU_PROTOCOL_F_MQ) | BIT(VU_PROTOCOL_F_REPLY_ACK) |
 	       BIT(VU_PROTOCOL_F_RESET_DEVICE) |
-	       (vu->dev->ops->config_size > 0 ? BIT(VU_PROTOCOL_F_CONFIG) : 0);
+	       (has_config ? BIT(VU_PROTOCOL_F_CONFIG) : 0);
 }
 
 static int set_protocol_features(struct vhost_user *vu, uint64_t features)
