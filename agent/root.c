@@ -32,6 +32,7 @@
 #define MODULES_DIR "/.modules"
 #define ROOT_DIR    "/.root"
 
+#define SHARED_MAX	   32	/* bytes of the path of a shared folder */
 #define EXT4_BLOCK	   4096 /* bytes; as the image module makes it */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
 
@@ -52,19 +53,30 @@ static int mount_shared(const struct boot_spec *s, struct failure *f)
 	return mount_fs(AGENT_FS_TAG, FS_DIR, "virtiofs", 0, NULL, f);
 }
 
+/*
+ * The path of a shared folder.  The host marks each as a mount of its own, which the kernel
+ * makes when the folder is opened; the overlay does not accept one that is not made yet.
+ */
+static int shared_folder(uint32_t number, char path[SHARED_MAX], struct failure *f)
+{
+	AUTO_CLOSE int fd = -1;
+
+	(void)snprintf(path, SHARED_MAX, FS_DIR "/%u", number);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? fail(f, "mount", errno, path, "open shared folder %u", number) : 0;
+}
+
 /* Where the lower side is: a folder of the shared ones, or the mounted image. */
-static int mount_lower(const struct boot_spec *s, char lower[64], struct failure *f)
+static int mount_lower(const struct boot_spec *s, char lower[SHARED_MAX], struct failure *f)
 {
 	char disk[DISK_NAME_MAX];
 
-	if (s->root_mount != BOOT_NONE) {
-		(void)snprintf(lower, 64, FS_DIR "/%u", s->root_mount);
-		return 0;
-	}
+	if (s->root_mount != BOOT_NONE)
+		return shared_folder(s->root_mount, lower, f);
 	if (s->root_part == BOOT_NONE)
 		return fail(f, "spec", EINVAL, "root", "the boot message names no root");
 	disk_name(s->root_part, disk);
-	(void)snprintf(lower, 64, LOWER_DIR);
+	(void)snprintf(lower, SHARED_MAX, LOWER_DIR);
 	return mount_fs(disk, LOWER_DIR, "erofs", MS_RDONLY, NULL, f);
 }
 
@@ -159,7 +171,7 @@ static int put_direct(const char *folder, struct failure *f)
 
 static int build_root(struct agent *a, struct failure *f)
 {
-	char lower[64];
+	char lower[SHARED_MAX];
 
 	if (disk_partitions(&a->boot, f) < 0 || mount_shared(&a->boot, f) < 0 ||
 	    mount_lower(&a->boot, lower, f) < 0)
@@ -204,7 +216,7 @@ static uint64_t mount_attrs(const struct boot_mount *m)
 
 static int put_mount(const struct boot_mount *m, int root, struct failure *f)
 {
-	char source[64];
+	char source[SHARED_MAX];
 	struct stat st;
 	AUTO_CLOSE int tree = -1;
 	AUTO_CLOSE int target = -1;
@@ -212,7 +224,8 @@ static int put_mount(const struct boot_mount *m, int root, struct failure *f)
 
 	if (!path_is_target(m->target))
 		return fail(f, "mount", EINVAL, m->target, "'%s' cannot hold a mount", m->target);
-	(void)snprintf(source, sizeof(source), FS_DIR "/%u", m->number);
+	if (shared_folder(m->number, source, f) < 0)
+		return -1;
 	if (lstat(source, &st) < 0)
 		return fail(f, "mount", errno, m->target, "find shared folder %u", m->number);
 	tree = mount_clone(source);

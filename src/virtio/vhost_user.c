@@ -362,10 +362,7 @@ static int set_mem_table(struct vhost_user *vu, const struct vu_msg *msg)
 
 static int set_vring_num(struct ring *r, uint32_t num)
 {
-	/*
-	 * Not ops->queue_size: QEMU's virtio-mmio (7.2) offers 1024 whatever the device says, and
-	 * vhost-user has no message that would tell it.
-	 */
+	/* The front end made the queue: ops->queue_size does not bind it. */
 	if (num == 0 || num > VIRTQ_MAX_SIZE || (num & (num - 1)) != 0)
 		return -EINVAL;
 	if (r->started)
