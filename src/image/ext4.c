@@ -17,7 +17,8 @@
  *
  * What mke2fs does, by the same library, without the program.  All structures that are zero
  * stay holes: the file is empty at the start, so inode tables need no clearing (they are
- * marked as zeroed) and the journal's blocks are only reserved.
+ * marked as zeroed) and the journal's blocks are only reserved.  There is no resize inode, which
+ * would cost 4 MiB: Linux grows such a file system with meta_bg.
  */
 #define BLOCK		4096u	   /* bytes */
 #define BLOCK_LOG	2	   /* BLOCK = 1024 << BLOCK_LOG */
@@ -26,7 +27,6 @@
 #define SIZE_MIN	(8 * MIB)  /* below that there is no room for a journal */
 #define JOURNAL_MAX	(64 * MIB) /* bytes */
 #define FLEX_BG_LOG	4	   /* 16 groups, as mke2fs.conf has it */
-#define RESIZE_FACTOR	1024u	   /* room to grow, as mke2fs reserves it */
 
 static int ext_err(struct err *err, errcode_t rc, const char *what)
 {
@@ -52,8 +52,7 @@ static void fill_super(struct ext2_super_block *s, uint64_t size)
 	s->s_log_cluster_size = BLOCK_LOG;
 	s->s_inode_size = INODE_BYTES;
 	s->s_log_groups_per_flex = FLEX_BG_LOG;
-	s->s_feature_compat = EXT2_FEATURE_COMPAT_EXT_ATTR | EXT2_FEATURE_COMPAT_DIR_INDEX |
-			      EXT2_FEATURE_COMPAT_RESIZE_INODE;
+	s->s_feature_compat = EXT2_FEATURE_COMPAT_EXT_ATTR | EXT2_FEATURE_COMPAT_DIR_INDEX;
 	s->s_feature_incompat = EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_EXTENTS |
 				EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG;
 	s->s_feature_ro_compat =
@@ -67,9 +66,6 @@ static void fill_super(struct ext2_super_block *s, uint64_t size)
 	s->s_inodes_count =
 		(uint32_t)(size / BYTES_PER_INODE < UINT32_MAX / 2 ? size / BYTES_PER_INODE
 								   : UINT32_MAX / 2);
-	/* The resize inode covers growth up to this; beyond it meta_bg takes over. */
-	if (blocks < UINT32_MAX / RESIZE_FACTOR)
-		s->s_reserved_gdt_blocks = 0; /* ext2fs_initialize() computes it */
 }
 
 static void fill_identity(ext2_filsys fs)
@@ -159,9 +155,6 @@ static int build(ext2_filsys fs, uint64_t size, struct err *err)
 	rc = make_dirs(fs);
 	if (rc)
 		return ext_err(err, rc, "directories");
-	rc = ext2fs_create_resize_inode(fs);
-	if (rc)
-		return ext_err(err, rc, "resize inode");
 	rc = ext2fs_add_journal_inode(fs, journal_blocks(size),
 				      EXT2_MKJOURNAL_LAZYINIT | EXT2_MKJOURNAL_NO_MNT_CHECK);
 	if (rc)

@@ -278,11 +278,15 @@ int image_ref_parse(const char *text, char **ret_full, struct err *err)
 
 char *image_ref_short(const char *full)
 {
-	static const char hub[] = HUB "/", library[] = HUB "/library/";
+	static const char hub[] = HUB "/", library[] = "library/";
+	const char *rest = full + sizeof(hub) - 1, *slash;
 
-	if (strncmp(full, library, sizeof(library) - 1) == 0)
-		return strdup(full + sizeof(library) - 1);
-	if (strncmp(full, hub, sizeof(hub) - 1) == 0)
-		return strdup(full + sizeof(hub) - 1);
-	return strdup(full);
+	if (strncmp(full, hub, sizeof(hub) - 1) != 0)
+		return strdup(full);
+	if (strncmp(rest, library, sizeof(library) - 1) == 0 &&
+	    !strchr(rest + sizeof(library) - 1, '/'))
+		return strdup(rest + sizeof(library) - 1);
+	/* What would read as a host stays behind the hub's name. */
+	slash = strchr(rest, '/');
+	return strdup(slash && is_host(rest, (size_t)(slash - rest)) ? full : rest);
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first byte chooses the document, the rest is it. */
+#include <stdint.h>
+
+#include "image/docs.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	AUTO(docker_manifest_done) struct docker_manifest d = { 0 };
+	AUTO(manifest_done) struct manifest m = { 0 };
+	AUTO(config_done) struct config c = { 0 };
+	AUTO(index_done) struct index x = { 0 };
+	struct err err = ERR_INIT;
+
+	if (size == 0)
+		return 0;
+	switch (data[0]) {
+	case 'c':
+		IGNORE_RESULT(config_parse(data + 1, size - 1, &c, &err));
+		break;
+	case 'm':
+		IGNORE_RESULT(manifest_parse(data + 1, size - 1, &m, &err));
+		break;
+	case 'i':
+		IGNORE_RESULT(index_parse(data + 1, size - 1, &x, &err));
+		break;
+	default:
+		IGNORE_RESULT(docker_manifest_parse(data + 1, size - 1, &d, &err));
+		break;
+	}
+	return 0;
+}

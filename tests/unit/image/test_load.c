@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tap.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "base/buf.h"
+#include "base/io.h"
+#include "image/digest.h"
+#include "image/erofs.h"
+#include "image/image.h"
+
+/* A member of a tar archive: header and content. */
+static void add(struct buf *b, const char *name, char type, const void *data, size_t len,
+		const char *link)
+{
+	uint8_t h[512] = { 0 };
+	char *p = (char *)h;
+	unsigned sum = 8 * ' ';
+	int r;
+
+	(void)snprintf(p, 100, "%s", name);
+	(void)snprintf(p + 100, 8, "%07o", type == '5' ? 0755 : 0644);
+	(void)snprintf(p + 108, 8, "%07o", 0);
+	(void)snprintf(p + 116, 8, "%07o", 0);
+	(void)snprintf(p + 124, 12, "%011zo", len);
+	(void)snprintf(p + 136, 12, "%011o", 1);
+	p[156] = type;
+	(void)snprintf(p + 157, 100, "%s", link ? link : "");
+	memcpy(p + 257, "ustar\00000", 8);
+	for (unsigned i = 0; i < 512; i++)
+		sum += i >= 148 && i < 156 ? 0 : h[i];
+	(void)snprintf(p + 148, 8, "%06o", sum);
+	p[155] = ' ';
+	r = buf_add(b, h, sizeof(h));
+	if (r == 0 && len)
+		r = buf_add(b, data, len);
+	memset(h, 0, sizeof(h));
+	if (r == 0 && len % 512)
+		r = buf_add(b, h, 512 - len % 512);
+	ASSERT_EQ(r, 0);
+}
+
+static void finish(struct buf *b)
+{
+	uint8_t zeros[1024] = { 0 };
+
+	ASSERT_EQ(buf_add(b, zeros, sizeof(zeros)), 0);
+}
+
+static void hex_of(const struct buf *b, char *out)
+{
+	uint8_t sha[SHA256_BYTES];
+	char text[DIGEST_TEXT_MAX];
+
+	digest_of(b->data, b->len, sha);
+	digest_text(sha, text);
+	memcpy(out, text + 7, 65);
+}
+
+static void gzip(const struct buf *in, struct buf *out)
+{
+	z_stream z = { 0 };
+	uint8_t *room = buf_room(out, in->len + 1024);
+
+	ASSERT(room != NULL);
+	ASSERT_EQ(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	z.next_in = in->data;
+	z.avail_in = (unsigned)in->len;
+	z.next_out = room;
+	z.avail_out = (unsigned)(in->len + 1024);
+	ASSERT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+	buf_grew(out, z.total_out);
+	(void)deflateEnd(&z);
+}
+
+struct fixture {
+	char dir[32];
+	int home;
+	struct store *store;
+	struct err err;
+};
+
+static void set_up(struct fixture *f)
+{
+	*f = (struct fixture){ .dir = "/tmp/test_load_XXXXXX", .err = ERR_INIT };
+	ASSERT(mkdtemp(f->dir) != NULL);
+	f->home = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT(f->home >= 0);
+	ASSERT_EQ(store_open(f->home, &f->store, &f->err), 0);
+}
+
+static void remove_tree(int at, const char *name);
+
+static void tear_down(struct fixture *f)
+{
+	store_close(f->store);
+	remove_tree(AT_FDCWD, f->dir);
+	(void)close(f->home);
+}
+
+#include <dirent.h>
+
+static void remove_tree(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (unlinkat(fd, e->d_name, 0) < 0)
+			remove_tree(fd, e->d_name);
+	}
+	if (d)
+		(void)closedir(d);
+	(void)unlinkat(at, name, AT_REMOVEDIR);
+}
+
+/* Layer, config and manifest of one small image. */
+struct parts {
+	struct buf layer, packed, config, manifest;
+	char diff_id[65], raw[65], config_hex[65], manifest_hex[65];
+};
+
+static void make_parts(struct parts *p, bool packed)
+{
+	buf_init(&p->layer, 1 << 20);
+	buf_init(&p->packed, 1 << 20);
+	buf_init(&p->config, 1 << 16);
+	buf_init(&p->manifest, 1 << 16);
+	add(&p->layer, "etc/", '5', NULL, 0, NULL);
+	add(&p->layer, "etc/hostname", '0', "box\n", 4, NULL);
+	finish(&p->layer);
+	hex_of(&p->layer, p->diff_id);
+	if (packed)
+		gzip(&p->layer, &p->packed);
+	hex_of(packed ? &p->packed : &p->layer, p->raw);
+	ASSERT_EQ(
+		buf_addf(
+			&p->config,
+			"{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Env\":[\"A=b\"],"
+			"\"Cmd\":[\"sh\"],\"Entrypoint\":null,\"User\":\"\",\"WorkingDir\":\"/w\"},"
+			"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:%s\"]}}",
+			p->diff_id),
+		0);
+	hex_of(&p->config, p->config_hex);
+	ASSERT_EQ(buf_addf(&p->manifest,
+			   "{\"schemaVersion\":2,\"config\":{\"digest\":\"sha256:%s\"},"
+			   "\"layers\":[{\"digest\":\"sha256:%s\"}]}",
+			   p->config_hex, p->raw),
+		  0);
+	hex_of(&p->manifest, p->manifest_hex);
+}
+
+static void free_parts(struct parts *p)
+{
+	buf_done(&p->layer);
+	buf_done(&p->packed);
+	buf_done(&p->config);
+	buf_done(&p->manifest);
+}
+
+static int load(struct fixture *f, const struct buf *b, struct load_result *r)
+{
+	AUTO_CLOSE int fd = io_memfd("archive", b->data, b->len);
+
+	ASSERT(fd >= 0);
+	return image_load(f->store, fd, "test.tar", r, &f->err);
+}
+
+static void add_blob(struct buf *b, const char *hex, const struct buf *data)
+{
+	char name[100];
+
+	(void)snprintf(name, sizeof(name), "blobs/sha256/%s", hex);
+	add(b, name, '0', data->data, data->len, NULL);
+}
+
+TEST(oci_layout_with_gzip)
+{
+	struct fixture f;
+	struct parts p = { 0 };
+	struct load_result r = { 0 };
+	struct image *img = NULL;
+	struct buf b, index;
+	char want[80];
+
+	set_up(&f);
+	make_parts(&p, true);
+	buf_init(&b, 1 << 20);
+	buf_init(&index, 4096);
+	ASSERT_EQ(
+		buf_addf(
+			&index,
+			"{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":"
+			"\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"sha256:%s\","
+			"\"size\":%zu,\"annotations\":{\"io.containerd.image.name\":"
+			"\"docker.io/library/box:1\",\"org.opencontainers.image.ref.name\":\"1\"}}]}",
+			p.manifest_hex, p.manifest.len),
+		0);
+	/* The index first, the manifest in the middle: the order does not matter. */
+	add(&b, "index.json", '0', index.data, index.len, NULL);
+	add_blob(&b, p.raw, &p.packed);
+	add_blob(&b, p.manifest_hex, &p.manifest);
+	add_blob(&b, p.config_hex, &p.config);
+	add(&b, "oci-layout", '0', "{\"imageLayoutVersion\": \"1.0.0\"}", 31, NULL);
+	finish(&b);
+	ASSERT_EQ(load(&f, &b, &r), 0);
+	ASSERT_EQ(r.n_images, 1);
+	ASSERT_EQ(r.images[0].n_names, 1);
+	ASSERT_STR(r.images[0].names[0], "docker.io/library/box:1");
+	(void)snprintf(want, sizeof(want), "sha256:%s", p.manifest_hex);
+	ASSERT_STR(r.images[0].manifest_digest, want);
+	ASSERT_EQ(r.images[0].size, p.layer.len);
+
+	ASSERT_EQ(image_open(f.store, want, &img, &f.err), 0);
+	ASSERT_STR(img->architecture, "amd64");
+	ASSERT_STR(img->env[0], "A=b");
+	ASSERT_STR(img->cmd[0], "sh");
+	ASSERT(img->entrypoint && !img->entrypoint[0]);
+	ASSERT(img->user == NULL);
+	ASSERT_STR(img->workdir, "/w");
+	ASSERT_EQ(img->n_extents, 2);
+	ASSERT_EQ(img->extents[1].disk_offset, 2 << 20);
+	ASSERT_EQ(img->extents[1].len, p.layer.len);
+	ASSERT_EQ(img->disk_size, 4 << 20);
+	image_free(img);
+
+	/* Again: the same, and nothing new. */
+	load_result_done(&r);
+	ASSERT_EQ(load(&f, &b, &r), 0);
+	ASSERT_STR(r.images[0].manifest_digest, want);
+	load_result_done(&r);
+	buf_done(&b);
+	buf_done(&index);
+	free_parts(&p);
+	tear_down(&f);
+}
+
+/* A docker archive; @layer_at is where the layer is, "layer.tar" what the manifest says. */
+static void docker_archive(struct buf *b, const struct parts *p, const char *layer_at,
+			   const char *link)
+{
+	struct buf m;
+	char name[100];
+
+	buf_init(b, 1 << 20);
+	buf_init(&m, 4096);
+	(void)snprintf(name, sizeof(name), "%s.json", p->config_hex);
+	ASSERT_EQ(
+		buf_addf(
+			&m,
+			"[{\"Config\":\"%s\",\"RepoTags\":[\"box:2\"],\"Layers\":[\"a/layer.tar\"]}]",
+			name),
+		0);
+	add(b, "manifest.json", '0', m.data, m.len, NULL);
+	if (link)
+		add(b, "a/layer.tar", '2', NULL, 0, link);
+	add(b, layer_at, '0', p->layer.data, p->layer.len, NULL);
+	add(b, name, '0', p->config.data, p->config.len, NULL);
+	finish(b);
+	buf_done(&m);
+}
+
+TEST(docker_archive_with_links)
+{
+	struct fixture f;
+	struct parts p = { 0 };
+	struct load_result r = { 0 };
+	struct buf b, packed;
+
+	set_up(&f);
+	make_parts(&p, false);
+	docker_archive(&b, &p, "other/layer.tar", "../other/layer.tar");
+	buf_init(&packed, 1 << 20);
+	gzip(&b, &packed);
+	ASSERT_EQ(load(&f, &packed, &r), 0);
+	ASSERT_STR(r.images[0].names[0], "docker.io/library/box:2");
+	load_result_done(&r);
+	buf_done(&b);
+	buf_done(&packed);
+	free_parts(&p);
+	tear_down(&f);
+}
+
+TEST(refused_and_untouched)
+{
+	static const struct {
+		const char *name, *message;
+		size_t flip; /* byte of the archive to change; 0: none */
+		size_t cut;  /* bytes to drop at the end */
+	} cases[] = {
+		{ "layer content", "digest-mismatch", 0, 0 },
+		{ "truncated", "ends", 0, 2500 },
+		{ "empty", "no image archive", 0, SIZE_MAX },
+	};
+
+	for_cases(c, cases) {
+		struct fixture f;
+		struct parts p = { 0 };
+		struct load_result r = { 0 };
+		struct buf b;
+		int rc;
+
+		set_up(&f);
+		make_parts(&p, false);
+		if (c->cut == 0) /* the content of etc/hostname */
+			p.layer.data[1024] ^= 1;
+		docker_archive(&b, &p, "a/layer.tar", NULL);
+		b.len -= c->cut < b.len ? c->cut : b.len;
+		rc = load(&f, &b, &r);
+		printf("# %s\n", f.err.msg);
+		ASSERT(rc < 0);
+		ASSERT(strstr(f.err.msg, c->message) != NULL);
+		ASSERT_EQ(r.n_images, 0);
+		buf_done(&b);
+		free_parts(&p);
+		tear_down(&f);
+	}
+}
+
+TEST(no_such_image)
+{
+	struct fixture f;
+	struct image *img = NULL;
+
+	set_up(&f);
+	ASSERT(image_open(f.store,
+			  "sha256:"
+			  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+			  &img, &f.err) < 0);
+	ASSERT_EQ(f.err.code, ERR_NOT_FOUND);
+	ASSERT(image_open(f.store, "sha256:00", &img, &f.err) < 0);
+	ASSERT_EQ(f.err.code, ERR_INVALID);
+	tear_down(&f);
+}
+
+TAP_MAIN()
