@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "proto/frame.h"
 #include "proto/launch.h"
 #include "runtime/internal.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
 
 #define STOP_SLACK_MS 20000 /* flush (5 s), kill (300 ms) and the end of QEMU, on a busy machine */
 #define CUT_SLACK_MS  10000
@@ -28,19 +35,44 @@ static int end_json(const struct exit_record *end, char **ret_end, struct err *e
 	return 0;
 }
 
+/*
+ * After home_close() the monitor of an ephemeral sandbox removes the folder itself, as if the
+ * client had died; its record goes with it, and the missing folder is the record.
+ */
+static bool left_by_itself(const struct sandbox *sb)
+{
+	struct stat st;
+	bool closed;
+
+	(void)pthread_mutex_lock(&sb->home->lock);
+	closed = sb->home->closed;
+	(void)pthread_mutex_unlock(&sb->home->lock);
+	return closed && sb->ephemeral && fstat(sb->run_dir, &st) == 0 && st.st_nlink == 0;
+}
+
+static void read_end(struct sandbox *sb)
+{
+	struct err ignored = ERR_INIT;
+
+	/* Our folder is still open, even if another client has removed its name. */
+	if (exit_record_read(sb->run_dir, sb->id, &sb->end, &ignored) < 0)
+		sb->end = (struct exit_record){ .reason = "monitor-killed", .code = -1 };
+	if (strcmp(sb->end.reason, "monitor-killed") == 0 && left_by_itself(sb))
+		(void)snprintf(sb->end.reason, sizeof(sb->end.reason), "parent-exited");
+}
+
 /* The monitor is gone: take its record over, once. */
 static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
 {
 	struct exit_record rec = { 0 };
+	siginfo_t info;
 	int r = 0;
 
 	(void)pthread_mutex_lock(&sb->lock);
 	if (!sb->ended) {
-		struct err ignored = ERR_INIT;
-
-		/* Our folder is still open, even if another client has removed its name. */
-		if (exit_record_read(sb->run_dir, sb->id, &sb->end, &ignored) < 0)
-			sb->end = (struct exit_record){ .reason = "monitor-killed", .code = -1 };
+		read_end(sb);
+		/* It is our child, unless another part of the program has collected it. */
+		(void)waitid((idtype_t)P_PIDFD, (id_t)sb->pidfd, &info, WEXITED | WNOHANG);
 		r = home_record_end(sb->home, sb->id, sb->ephemeral, &rec, err);
 		if (r == 0)
 			home_detach(sb->home, sb->id);

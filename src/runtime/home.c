@@ -172,6 +172,9 @@ void home_close(struct home *home)
 {
 	if (!home)
 		return;
+	(void)pthread_mutex_lock(&home->lock);
+	home->closed = true;
+	(void)pthread_mutex_unlock(&home->lock);
 	drop_attached(home);
 	home_unref(home);
 }

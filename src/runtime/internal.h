@@ -71,6 +71,7 @@ struct home {
 	pthread_mutex_t lock;
 	/* under lock */
 	struct attached *attached; /* owned */
+	bool closed;		   /* home_close() was called: attached sandboxes end */
 };
 
 struct home *home_ref(struct home *home);

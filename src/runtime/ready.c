@@ -62,6 +62,9 @@ static int take_progress(struct launch *l, const struct frame *f)
 
 	if (launch_progress_decode(f->payload, f->len, &x) < 0)
 		return -EPROTO;
+	for (size_t i = 0; i < l->n_stages; i++)
+		if (strcmp(l->stages[i].stage, x.stage) == 0)
+			return 0; /* a stage is reached once */
 	if (l->n_stages == LAUNCH_MAX_STAGES)
 		return 0;
 	(void)snprintf(l->stages[l->n_stages].stage, sizeof(l->stages[0].stage), "%s", x.stage);

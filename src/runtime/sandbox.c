@@ -9,26 +9,17 @@
  * the run folder; the handle remembers it.
  */
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/num.h"
-#include "proto/frame.h"
-#include "proto/launch.h"
 #include "runtime/internal.h"
-#include "runtime/stream.h"
 
-#define UPPER_NAME    "upper.ext4"
-#define STOP_SLACK_MS 20000 /* flush (5 s), kill (300 ms) and the end of QEMU, on a busy machine */
+#define UPPER_NAME "upper.ext4"
 
 /* What a create has made so far and must undo. */
 struct creation {
