@@ -309,6 +309,8 @@ static void vsock_reset(struct virtio_device *dev)
 		return;
 	v->driver_seen = false;
 	v->n_resets = 0;
+	if (v->down)
+		v->down(v->down_user);
 	close_all(v);
 }
 
@@ -405,4 +407,12 @@ void vsock_on_quiet(struct virtio_device *dev, void (*quiet)(void *user), void *
 
 	v->quiet = quiet;
 	v->quiet_user = user;
+}
+
+void vsock_on_shutdown(struct virtio_device *dev, void (*down)(void *user), void *user)
+{
+	struct vsock *v = (struct vsock *)dev;
+
+	v->down = down;
+	v->down_user = user;
 }

@@ -99,6 +99,8 @@ struct vsock {
 	void *accept_user;	   /* borrowed */
 	void (*quiet)(void *user); /* may be NULL */
 	void *quiet_user;	   /* borrowed */
+	void (*down)(void *user);  /* may be NULL */
+	void *down_user;	   /* borrowed */
 	uint32_t n_by_host;	   /* descriptors of streams that the host made */
 
 	struct vsock_bucket buckets[VSOCK_BUCKETS]; /* owned streams */

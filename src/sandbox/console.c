@@ -6,9 +6,8 @@
 #include "base/io.h"
 #include "base/log.h"
 
-#define READ_BYTES	 16384			 /* of one event */
-#define HALTED		 "reboot: System halted" /* kernel/reboot.c */
-#define FINISH_READS_MAX 64			 /* what a socket can hold is less than 1 MiB */
+#define READ_BYTES	 16384 /* of one event */
+#define FINISH_READS_MAX 64    /* what a socket can hold is less than 1 MiB */
 
 void console_tail_add(struct console_tail *t, const void *data, size_t len)
 {
@@ -54,12 +53,10 @@ int console_tail_lines(const struct console_tail *t, struct buf *out)
 	return 0;
 }
 
-bool console_tail_has(const struct console_tail *t, const char *text, uint64_t within)
+bool console_tail_has(const struct console_tail *t, const char *text)
 {
 	uint64_t len = tail_len(t), n = strlen(text);
 
-	if (len > within)
-		len = within;
 	for (uint64_t start = len; start >= n && n > 0; start--) {
 		uint64_t i = 0;
 
@@ -91,21 +88,15 @@ static void console_ready(void *user, uint32_t events)
 	char data[READ_BYTES];
 	ssize_t n = read(c->fd, data, sizeof(data));
 
-	if (n > 0) {
+	if (n > 0)
 		take(c, data, (size_t)n);
-		if (console_tail_has(&c->tail, HALTED, (size_t)n + strlen(HALTED)))
-			c->halted(c->user);
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		loop_remove(c->loop, &c->id);
-	}
 }
 
-int console_init(struct console *c, struct loop *loop, int fd, int log_fd,
-		 void (*halted)(void *user), void *user)
+int console_init(struct console *c, struct loop *loop, int fd, int log_fd)
 {
-	*c = (struct console){
-		.loop = loop, .fd = fd, .log_fd = log_fd, .halted = halted, .user = user
-	};
+	*c = (struct console){ .loop = loop, .fd = fd, .log_fd = log_fd };
 	return loop_add_fd(loop, fd, EPOLLIN, console_ready, c, &c->id);
 }
 

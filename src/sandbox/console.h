@@ -25,29 +25,20 @@ struct console_tail {
 void console_tail_add(struct console_tail *t, const void *data, size_t len);
 /* Append the last CONSOLE_TAIL_LINES lines to @out; 0 or what buf_add() says. */
 MUST_CHECK int console_tail_lines(const struct console_tail *t, struct buf *out);
-/* Whether @text, a short literal, stands in the last @within bytes of the tail. */
-bool console_tail_has(const struct console_tail *t, const char *text, uint64_t within);
+/* Whether @text stands in the tail; a short literal. */
+bool console_tail_has(const struct console_tail *t, const char *text);
 
 struct console {
 	struct loop *loop; /* borrowed */
 	loop_id id;
-	int fd;			    /* owned; the monitor's end of the console socket; -1 */
-	int log_fd;		    /* borrowed */
-	bool log_broken;	    /* a write failed: the disk is full */
-	void (*halted)(void *user); /* the kernel said that it stopped for good */
-	void *user;		    /* borrowed */
+	int fd;		 /* owned; the monitor's end of the console socket; -1 */
+	int log_fd;	 /* borrowed */
+	bool log_broken; /* a write failed: the disk is full */
 	struct console_tail tail;
 };
 
-/**
- * console_init() - Read @fd on @loop
- * @fd:		Non-blocking; owned from the call on
- * @halted:	A machine without ACPI cannot be switched off by its kernel, which says so on
- *		the console and stops the CPUs: nothing else would tell us
- * Return: 0 or -errno.
- */
-MUST_CHECK int console_init(struct console *c, struct loop *loop, int fd, int log_fd,
-			    void (*halted)(void *user), void *user);
+/* Read @fd (non-blocking; owned from the call on) on @loop. 0 or -errno. */
+MUST_CHECK int console_init(struct console *c, struct loop *loop, int fd, int log_fd);
 /* The guest is gone: read what is left, end the file. */
 void console_finish(struct console *c);
 void console_done(struct console *c);

@@ -177,8 +177,7 @@ static void engine_exited(void *user, const struct err *why)
 	if (why->code != ERR_NONE) {
 		fail(s, "engine", why->sys, why->msg);
 		event(s, EVENT_ENGINE_FAILED, 0);
-	} else if (console_tail_has(&s->console.tail, "Kernel panic - not syncing",
-				    CONSOLE_TAIL_MAX)) {
+	} else if (console_tail_has(&s->console.tail, "Kernel panic - not syncing")) {
 		fail(s, "kernel", 0, "the guest's kernel panicked");
 		event(s, EVENT_ENGINE_PANIC, 0);
 	} else {
@@ -186,6 +185,10 @@ static void engine_exited(void *user, const struct err *why)
 	}
 }
 
+/*
+ * Its kernel shut the devices down: a halt, or a reboot that QEMU tells as well.  A machine
+ * without ACPI cannot be switched off from inside, so nothing else would tell a halt.
+ */
 static void guest_halted(void *user)
 {
 	event(user, EVENT_HALTED, 0);
@@ -376,6 +379,7 @@ static int boot(struct sandbox *s, struct err *err)
 		return r;
 	vsock_on_accept(s->machine.vsock, guest_connects, s);
 	vsock_on_quiet(s->machine.vsock, clients_quiet, s);
+	vsock_on_shutdown(s->machine.vsock, guest_halted, s);
 	r = agent_channel_new(s->loop, LAUNCH_FD_BOOT, &agent_events, s, &s->channel);
 	if (r < 0)
 		return err_sys(err, -r, "make the agent's channel");
@@ -384,8 +388,7 @@ static int boot(struct sandbox *s, struct err *err)
 	guest_console = pair[1];
 	r = io_set_nonblock(pair[0], 1);
 	if (r == 0)
-		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG, guest_halted,
-				 s);
+		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG);
 	else
 		(void)close(pair[0]);
 	if (r < 0)

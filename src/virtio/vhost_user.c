@@ -14,14 +14,14 @@
  * Chains that a device then still holds point into the old mapping: the device is reset, and
  * their descriptors are taken again later (chains complete in order, or none is held).
  *
- * QEMU says nothing when the driver resets the device; rings then start again from an index
- * that is not the one we stopped at, and that is how we know.
+ * QEMU says nothing when the driver resets the device, it only stops the rings.  It does the
+ * same when the VM is stopped, but ours never is, so the end of the last ring is a reset.
  */
 #include "virtio/vhost_user.h"
 
 #include <errno.h>
-#include <linux/virtio_ids.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -339,8 +339,7 @@ static uint64_t protocol_offer(const struct vhost_user *vu)
 	 * would cut what the guest still uses.
 	 */
 	return BIT(VU_PROTOCOL_F_MQ) | BIT(VU_PROTOCOL_F_REPLY_ACK) |
-	       BIT(VU_PROTOCOL_F_RESET_DEVICE) |
-	       (has_config ? BIT(VU_PROTOCOL_F_CONFIG) : 0);
+	       BIT(VU_PROTOCOL_F_RESET_DEVICE) | (has_config ? BIT(VU_PROTOCOL_F_CONFIG) : 0);
 }
 
 static int set_protocol_features(struct vhost_user *vu, uint64_t features)
@@ -387,24 +386,12 @@ static int set_vring_addr(struct ring *r, const struct vu_msg *msg)
 	return ring_serve(r);
 }
 
-/* Nothing was taken from any ring since it started. */
-static bool untouched(const struct vhost_user *vu)
-{
-	for (uint16_t i = 0; i < vu->dev->ops->n_queues; i++)
-		if (virtq_ready(&vu->dev->queues[i]) &&
-		    vu->dev->queues[i].last_avail != vu->rings[i].base)
-			return false;
-	return true;
-}
-
 static int set_vring_base(struct ring *r, uint32_t num)
 {
 	if (num > UINT16_MAX)
 		return -EINVAL;
 	if (r->started)
 		return -EBUSY;
-	if (r->base != num && untouched(r->vu))
-		reset_device(r->vu); /* the driver did, see above */
 	r->base = (uint16_t)num;
 	return 0;
 }
@@ -414,7 +401,8 @@ static void get_vring_base(struct ring *r, struct vu_reply *reply)
 	uint32_t state[2];
 
 	ring_stop(r);
-	if (r->vu->broken && !any_started(r->vu))
+	/* QEMU never stops the VM here, so it is the driver that let the last ring go. */
+	if (!any_started(r->vu))
 		reset_device(r->vu);
 	state[0] = r->index;
 	state[1] = r->base;

@@ -2,9 +2,9 @@
 /*
  * DOC: the machine
  *
- * A microvm without firmware tables: no PCI, no ACPI, no serial port, no RTC.  PIC and PIT
- * stay: without them Linux 6.1 finds no timer under TCG, boots, and then never wakes from a
- * sleep.  QEMU adds the virtio_mmio.device= words to the kernel's command line itself.  Guest
+ * A microvm without firmware tables: no PCI, no ACPI, no serial port.  PIC and PIT stay: without
+ * them Linux 6.1 finds no timer under TCG, boots, and then never wakes from a sleep.  The RTC
+ * stays: without it the kernel waits more than a second for its time.  QEMU adds the virtio_mmio.device= words to the kernel's command line itself.  Guest
  * memory is a shared memfd, so that our process can serve the devices over vhost-user; console
  * and rng are QEMU's own.  Files come as descriptors, under /proc/self/fd; there is no monitor
  * socket.
@@ -18,7 +18,7 @@
 #include "engine/qemu/internal.h"
 #include "virtio/device.h"
 
-#define MACHINE "microvm,acpi=off,isa-serial=off,x-option-roms=off,rtc=off,memory-backend=mem"
+#define MACHINE "microvm,acpi=off,isa-serial=off,x-option-roms=off,memory-backend=mem"
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 /* A panic is a reboot, and -no-reboot makes a reboot the end of QEMU. */
 #define CMDLINE "console=hvc0 reboot=t panic=-1 quiet no_timer_check noreplace-smp"

@@ -52,35 +52,10 @@ TEST(tail_of_one_endless_line)
 	console_tail_add(t, big, 3 * CONSOLE_TAIL_MAX);
 	ASSERT_EQ(strlen(lines_of(t, &b)), CONSOLE_TAIL_MAX);
 	ASSERT_EQ(b.data[CONSOLE_TAIL_MAX - 1], 'y');
-	ASSERT(console_tail_has(t, "xxy", 3));
-	ASSERT(!console_tail_has(t, "xxy", 2));
-	ASSERT(!console_tail_has(t, "xyx", CONSOLE_TAIL_MAX));
+	ASSERT(console_tail_has(t, "xxy"));
+	ASSERT(!console_tail_has(t, "xyx"));
 	free(big);
 	free(t);
-}
-
-static void stop(void *user)
-{
-	loop_stop(user);
-}
-
-/* The words come in pieces, as the console's driver likes it. */
-TEST(a_halt_is_seen)
-{
-	static const char text[] = "[ 1.0] reboot: System halted";
-	static struct console c;
-	AUTO(loop_free) struct loop *loop = NULL;
-	AUTO_CLOSE int log_fd = memfd_create("log", MFD_CLOEXEC);
-	int pair[2];
-
-	ASSERT_EQ(loop_new(&loop), 0);
-	ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-	ASSERT_EQ(console_init(&c, loop, pair[0], log_fd, stop, loop), 0);
-	for (size_t i = 0; i + 1 < sizeof(text); i++)
-		ASSERT_EQ(write(pair[1], text + i, 1), 1);
-	ASSERT_EQ(loop_run(loop), 0); /* for ever if it is not seen */
-	console_done(&c);
-	(void)close(pair[1]);
 }
 
 TEST(file_is_bounded_and_has_the_end)
@@ -97,7 +72,7 @@ TEST(file_is_bounded_and_has_the_end)
 	ASSERT(log_fd >= 0);
 	ASSERT_EQ(loop_new(&loop), 0);
 	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
-	ASSERT_EQ(console_init(&c, loop, pair[0], log_fd, NULL, NULL), 0);
+	ASSERT_EQ(console_init(&c, loop, pair[0], log_fd), 0);
 	for (size_t i = 0; i < 24; i++) { /* 1.5 MiB, read by console_finish() in pieces */
 		ASSERT_EQ(io_write_full(pair[1], chunk, sizeof(chunk)), 0);
 		console_finish(&c);
