@@ -19,6 +19,8 @@ struct run_opts {
 	bool interactive, tty, no_tty, no_stdin;
 };
 
+static const struct run_opts run_defaults = { .cpus = 1, .memory_mib = 512 };
+
 static const struct opt run_options[] = {
 	{ OPT_STRING, 'n', "name", "NAME", "name of the sandbox; a named one keeps its disk",
 	  offsetof(struct run_opts, name) },
@@ -133,10 +135,8 @@ static int build_spec(const struct run_opts *o, const char *image, struct buf *b
 		json_put_str(&j, "name", o->name);
 	if (o->engine)
 		json_put_str(&j, "engine", o->engine);
-	if (o->cpus)
-		json_put_u64(&j, "cpus", o->cpus);
-	if (o->memory_mib)
-		json_put_u64(&j, "memory_mib", o->memory_mib);
+	json_put_u64(&j, "cpus", o->cpus);
+	json_put_u64(&j, "memory_mib", o->memory_mib);
 	if (o->workdir)
 		json_put_str(&j, "workdir", o->workdir);
 	if (o->user)
@@ -273,6 +273,7 @@ const struct command cmd_run = {
 	.summary = "run a program in a new sandbox",
 	.opts = run_options,
 	.opts_size = sizeof(struct run_opts),
+	.defaults = &run_defaults,
 	.runs_guest = true,
 	.run = run_run,
 };

@@ -185,14 +185,22 @@ def test_a_named_sandbox_keeps_its_disk(msb):
     assert "keeper" in r.stderr
 
 
-def terminal(home, *args):
-    child = pexpect.spawn(home.msb, ["run", "-t", "busybox", "--", *args], env=home.env,
-                          timeout=BOOT_S, encoding="utf-8", dimensions=(33, 101))
-    return child
+@pytest.fixture
+def terminal(home):
+    """Run a program on a terminal of 33 rows and 101 columns; it is gone after the test."""
+    children = []
+
+    def run(*command):
+        children.append(pexpect.spawn(command[0], list(command[1:]), env=home.env, timeout=30,
+                                      encoding="utf-8", dimensions=(33, 101)))
+        return children[-1]
+    yield run
+    for child in children:
+        child.close(force=True)
 
 
-def test_a_terminal_works(home):
-    child = terminal(home, "sh")
+def test_a_terminal_works(home, terminal):
+    child = terminal(home.msb, "run", "-t", "busybox", "--", "sh")
     child.expect("[#$] ")
     child.sendline("stty size; tty")
     child.expect("33 101")
@@ -201,8 +209,9 @@ def test_a_terminal_works(home):
     child.expect("[#$] ")
     child.sendline("stty size")
     child.expect("44 120")
-    child.sendline("sleep 1000")
-    child.expect("sleep 1000")
+    child.expect("[#$] ")
+    child.sendline("echo r''eady; sleep 1000")
+    child.expect("ready")
     child.sendintr()  # ctrl-C interrupts the program in the guest, not msb
     child.expect("[#$] ")
     child.sendline("exit 5")
@@ -211,10 +220,10 @@ def test_a_terminal_works(home):
     assert child.exitstatus == 5
 
 
-def test_ctrl_d_ends_a_shell_and_the_terminal_is_restored(home):
+def test_ctrl_d_ends_a_program_and_the_terminal_is_restored(home, terminal):
     script = (f"stty -a >{home.path}/before; '{home.msb}' run -t busybox -- cat; echo code=$?; "
               f"stty -a >{home.path}/after; echo finished")
-    child = pexpect.spawn("/bin/sh", ["-c", script], env=home.env, timeout=BOOT_S, encoding="utf-8")
+    child = terminal("/bin/sh", "-c", script)
     child.send("hello\r")
     child.expect("hello\r\n.*hello\r\n")
     child.send("\x04")
