@@ -15,8 +15,8 @@
 /* Shared by vsock.c (queues, packets) and vsock_stream.c (what one stream does). */
 
 #define VSOCK_BUF_ALLOC (256ul * 1024) /* bytes of a stream that the host has not taken yet */
-#define VSOCK_BUCKETS	256	     /* of the table of streams; a power of two */
-#define VSOCK_RESETS	1024	     /* RST packets that wait for a buffer; more are dropped */
+#define VSOCK_BUCKETS	256	       /* of the table of streams; a power of two */
+#define VSOCK_RESETS	1024	       /* RST packets that wait for a buffer; more are dropped */
 
 /* A packet's header in the host's byte order. */
 struct vsock_packet {

@@ -218,7 +218,6 @@ static int read_map(struct reader *r, struct tree_inode *i, uint64_t offset, uns
 	uint64_t n = (i->size + (1ull << bits) - 1) >> bits;
 	const uint8_t *map = at(r, offset, 4 * n);
 
-
 	if (!map)
 		return -EINVAL;
 	i->sparse = true;
