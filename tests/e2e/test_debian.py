@@ -91,14 +91,17 @@ def test_the_tree_is_that_of_the_archive(debian, archive):
                "/lib/modules", "/usr/lib/modules", "/.msb", "/var/tmp")
     compared = 0
     for m in entries:
-        path = "/" + m.name.removeprefix("./").rstrip("/")
+        path = os.path.normpath("/" + m.name)
         if path == "/" or path.startswith(covered):
             continue
         real = sizes[m.linkname] if m.islnk() else m
         want = (kinds[real.type], f"{real.mode:o}", str(real.uid), str(real.gid),
                 str(real.size) if real.isreg() else "", real.linkname if real.issym() else "",
                 int(real.mtime))
-        assert seen.get(path) == want, path
+        if path == "/etc":  # hosts and hostname were written there at boot
+            assert seen[path][:-1] == want[:-1]
+        else:
+            assert seen.get(path) == want, path
         compared += 1
     assert compared > 3000
 

@@ -4,10 +4,10 @@
  *
  * A microvm without firmware tables: no PCI, no ACPI, no serial port.  PIC and PIT stay: without
  * them Linux 6.1 finds no timer under TCG, boots, and then never wakes from a sleep.  The RTC
- * stays: without it the kernel waits more than a second for its time.  QEMU adds the virtio_mmio.device= words to the kernel's command line itself.  Guest
- * memory is a shared memfd, so that our process can serve the devices over vhost-user; console
- * and rng are QEMU's own.  Files come as descriptors, under /proc/self/fd; there is no monitor
- * socket.
+ * stays: without it the kernel waits more than a second for its time.  QEMU adds the
+ * virtio_mmio.device= words to the kernel's command line itself.  Guest memory is a shared memfd,
+ * so that our process can serve the devices over vhost-user; console and rng are QEMU's own.
+ * Files come as descriptors, under /proc/self/fd; there is no monitor socket.
  */
 #include <linux/virtio_ids.h>
 #include <stdarg.h>
@@ -18,10 +18,10 @@
 #include "engine/qemu/internal.h"
 #include "virtio/device.h"
 
-#define MACHINE "microvm,acpi=off,isa-serial=off,x-option-roms=off,memory-backend=mem"
+#define MACHINE "microvm,acpi=off,pcie=off,isa-serial=off,x-option-roms=off,memory-backend=mem"
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 /* A panic is a reboot, and -no-reboot makes a reboot the end of QEMU. */
-#define CMDLINE "console=hvc0 reboot=t panic=-1 quiet no_timer_check noreplace-smp"
+#define CMDLINE "console=hvc0 reboot=t panic=-1 quiet tsc=reliable no_timer_check noreplace-smp"
 
 void qemu_args_done(struct qemu_args *a)
 {
@@ -63,7 +63,7 @@ static bool add_machine(struct qemu_args *a, const struct engine_config *c, uint
 		"-accel",
 		"tcg,thread=multi",
 		"-cpu",
-		"max",
+		"max,-erms", /* TCG runs rep movsb byte by byte */
 		"-sandbox",
 		SANDBOX,
 		"-global",
