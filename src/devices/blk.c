@@ -22,7 +22,7 @@
 
 #define BLK_QUEUE_SIZE 256
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* header and status take a descriptor each */
-#define BLK_SIZE_MAX   (128u * 1024)	    /* bytes of one segment; with seg_max below 32 MiB */
+#define BLK_SIZE_MAX   ((uint32_t)1 << 17)  /* of one segment: 128 KiB; with seg_max below 32 MiB */
 /* Data of one request; what a driver that keeps to the two above can ask for fits. */
 #define BLK_MAX_BYTES  ((uint64_t)BLK_SEG_MAX * BLK_SIZE_MAX)
 

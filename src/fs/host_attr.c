@@ -158,7 +158,7 @@ int host_set_view(struct host *h, int fd, const struct host_stat *now, const str
 
 int host_getattr(const struct fs_obj *o, struct stat *ret_st)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	int r = host_stat(host_of(o), o->fd, &st);
 
 	if (r == 0)
@@ -170,7 +170,7 @@ int host_getattr(const struct fs_obj *o, struct stat *ret_st)
 static int set_owner_mode(struct host *h, int fd, const struct fs_set *set)
 {
 	mode_t host_mode;
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	struct stat want;
 	int r = host_stat(h, fd, &st);
 
@@ -204,7 +204,7 @@ static int set_owner_mode(struct host *h, int fd, const struct fs_set *set)
 
 int host_kill_priv(struct host *h, int fd, bool set_id)
 {
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	mode_t mode;
 	int r = stat_host(fd, &st);
 

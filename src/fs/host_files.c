@@ -36,21 +36,16 @@ int host_file_new(struct host *h, int fd, int flags, bool folder, struct fs_file
 {
 	AUTO_CLOSE int own = fd;
 	AUTO_FREE struct host_file *f = calloc(1, sizeof(*f));
+	AUTO_FREE char *buf = folder ? malloc(READ_AHEAD) : NULL;
 	int r;
 
-	if (!f)
+	if (!f || (folder && !buf))
 		return -ENOMEM;
-	if (folder) {
-		f->buf = malloc(READ_AHEAD);
-		if (!f->buf)
-			return -ENOMEM;
-	}
 	r = -pthread_mutex_init(&f->lock, NULL);
-	if (r < 0) {
-		free(f->buf);
+	if (r < 0)
 		return r;
-	}
 	f->base.backend = &h->base;
+	f->buf = TAKE_PTR(buf);
 	f->fd = TAKE_FD(own);
 	f->writable = (flags & O_ACCMODE) != O_RDONLY;
 	*ret_file = &TAKE_PTR(f)->base;

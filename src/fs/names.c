@@ -65,7 +65,7 @@ static int make(struct fs_req *req, const char *name, const struct fs_new *args)
 int do_symlink(struct fs_req *req)
 {
 	struct fs_new args = { .mode = S_IFLNK | 0777, .uid = req->h.uid, .gid = req->h.gid };
-	char name[FS_NAME_LEN_MAX + 1], target[PATH_MAX];
+	char name[FS_NAME_LEN_MAX + 1], target[PATH_MAX] = "";
 	int r = req_take_name(req, name);
 
 	if (r == 0)

@@ -275,8 +275,8 @@ static int host_create(const struct fs_obj *dir, const char *name, const struct 
 	struct host *h = host_of(dir);
 	struct lift l = { .fd = -1 };
 	AUTO_CLOSE int fd = -1;
-	struct host_stat st;
-	struct fs_obj obj;
+	struct fs_obj obj = { .fd = -1 };
+	struct host_stat st = { 0 };
 	struct stat want;
 	int r = want_of(h, dir, args, &want);
 
@@ -419,7 +419,7 @@ int passthrough_new(const struct fs_mount *mount, struct fs_backend **ret_backen
 		    struct fs_obj *ret_root)
 {
 	struct host *h = calloc(1, sizeof(*h));
-	struct host_stat st;
+	struct host_stat st = { 0 };
 	int r;
 
 	if (!h)

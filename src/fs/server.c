@@ -406,7 +406,7 @@ ssize_t fs_server_handle(struct fs_server *fs, const struct iovec *in, int n_in,
 /* The mounts' roots and back ends, one by one; on failure the descriptors stay outside. */
 static int open_mounts(struct fs_server *fs, const struct fs_mount *mounts, size_t n)
 {
-	fs->backends = calloc(n ? n : 1, sizeof(fs->backends[0]));
+	fs->backends = calloc(n ? n : 1, sizeof(struct fs_backend *));
 	fs->roots = calloc(n ? n : 1, sizeof(fs->roots[0]));
 	if (!fs->backends || !fs->roots)
 		return -ENOMEM;

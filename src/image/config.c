@@ -5,6 +5,15 @@
 #include "image/limits.h"
 #include "json/json.h"
 
+/* TAKE_PTR() for a struct: moves it out of an AUTO variable, which is left empty. */
+#define TAKE_STRUCT(s)                                                                             \
+	({                                                                                         \
+		__typeof__(s) *take_from_ = &(s);                                                  \
+		__typeof__(s) take_val_ = *take_from_;                                             \
+		*take_from_ = (__typeof__(s)){ 0 };                                                \
+		take_val_;                                                                         \
+	})
+
 void strings_free(char **list)
 {
 	for (char **p = list; p && *p; p++)
@@ -172,8 +181,7 @@ int config_parse(const void *data, size_t len, struct config *ret, struct err *e
 	root = json_root(json, "image config");
 	if (parse_config(&root, &c, err) < 0)
 		return -err->code;
-	*ret = c;
-	c = (struct config){ 0 };
+	*ret = TAKE_STRUCT(c);
 	return 0;
 }
 
@@ -204,8 +212,7 @@ int manifest_parse(const void *data, size_t len, struct manifest *ret, struct er
 	if (get_digest(&digest, &m.config, err) < 0 ||
 	    get_digests(&layers, "digest", &m.layers, &m.n_layers, err) < 0)
 		return -err->code;
-	*ret = m;
-	m = (struct manifest){ 0 };
+	*ret = TAKE_STRUCT(m);
 	return 0;
 }
 
@@ -286,8 +293,7 @@ int index_parse(const void *data, size_t len, struct index *ret, struct err *err
 		if (parse_entry(&item, &x.entries[i], err) < 0)
 			return -err->code;
 	}
-	*ret = x;
-	x = (struct index){ 0 };
+	*ret = TAKE_STRUCT(x);
 	return 0;
 }
 
@@ -308,7 +314,7 @@ static size_t count(char **list)
 {
 	size_t n = 0;
 
-	while (list[n])
+	while (list && list[n])
 		n++;
 	return n;
 }
@@ -351,7 +357,6 @@ int docker_manifest_parse(const void *data, size_t len, struct docker_manifest *
 		if (parse_docker_image(&item, &m.images[i], err) < 0)
 			return -err->code;
 	}
-	*ret = m;
-	m = (struct docker_manifest){ 0 };
+	*ret = TAKE_STRUCT(m);
 	return 0;
 }

@@ -55,7 +55,7 @@ void digest_of(const void *data, size_t len, uint8_t out[SHA256_BYTES])
 
 void digest_text(const uint8_t sha[SHA256_BYTES], char out[DIGEST_TEXT_MAX])
 {
-	memcpy(out, "sha256:", 7);
+	memcpy(out, "sha256:", sizeof("sha256:"));
 	hex_encode(sha, SHA256_BYTES, out + 7);
 }
 

@@ -122,7 +122,7 @@ static int push(struct plan *p, struct tree_inode *i)
 		return 0;
 	if (p->n_inodes == p->cap_inodes) {
 		size_t cap = p->cap_inodes ? 2 * p->cap_inodes : 1024;
-		struct tree_inode **v = reallocarray(p->inodes, cap, sizeof(*v));
+		struct tree_inode **v = reallocarray(p->inodes, cap, sizeof(struct tree_inode *));
 
 		if (!v)
 			return -ENOMEM;

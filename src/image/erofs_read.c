@@ -145,7 +145,7 @@ static int one_xattr(struct reader *r, struct tree_inode *i, uint64_t offset, ui
 static int read_xattrs(struct reader *r, struct tree_inode *i, uint64_t offset, uint32_t size)
 {
 	const struct erofs_xattr_header *h = at(r, offset, size);
-	uint64_t end = offset + size, len;
+	uint64_t end = offset + size, len = 0;
 	const uint8_t *ids;
 	int rc = 0;
 
@@ -327,7 +327,7 @@ static int one_name(struct reader *r, struct tree_inode *dir, const char *name, 
 	struct tree_inode *i = NULL;
 	struct tree_dentry *d;
 	struct seen *s;
-	uint64_t body;
+	uint64_t body = 0;
 	int rc;
 
 	if (len == 0 || len > NAME_BYTES_MAX || memchr(name, '/', len) || memchr(name, '\0', len) ||

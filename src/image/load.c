@@ -150,7 +150,7 @@ static int oci_image(struct loader *l, struct member *doc, const char *name, str
 	if (manifest_parse(doc->doc.data, doc->doc.len, &m, err) < 0 ||
 	    start_image(f, archive_blob(&l->archive, m.config.b), &c, m.n_layers, err) < 0)
 		return -err->code;
-	for (size_t i = 0; i < m.n_layers; i++) {
+	for (size_t i = 0; i < c.n_diff_ids; i++) {
 		char text[DIGEST_TEXT_MAX];
 
 		digest_text(m.layers[i].b, text);
@@ -234,7 +234,7 @@ static int docker_image(struct loader *l, const struct docker_image *d, struct e
 			return no_memory(err);
 		if (start_image(f, config, &c, d->n_layers, err) < 0)
 			return -err->code;
-		for (size_t i = 0; i < d->n_layers; i++) {
+		for (size_t i = 0; i < c.n_diff_ids; i++) {
 			if (take_layer(f, i, archive_find(&l->archive, d->layers[i]),
 				       &c.diff_ids[i], d->layers[i], err) < 0)
 				return -err->code;
@@ -385,7 +385,7 @@ static int store_all(struct loader *l, struct load_result *r, struct err *err)
 		if (merge(l, &l->found[i], err) < 0)
 			return -err->code;
 	}
-	r->images = calloc(l->n_found, sizeof(*r->images));
+	r->images = calloc(l->n_found + 1, sizeof(*r->images));
 	if (!r->images)
 		return no_memory(err);
 	for (size_t i = 0; i < l->n_found; i++) {

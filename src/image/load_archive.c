@@ -67,6 +67,7 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 static enum member_kind sniff(const struct archive *a)
 {
 	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const char blank[] = { ' ', '\t', '\r', '\n' };
 	size_t i = 0;
 
 	if (a->n_head >= 2 && memcmp(a->head, gzip, 2) == 0)
@@ -75,7 +76,7 @@ static enum member_kind sniff(const struct archive *a)
 		return MEMBER_LAYER;
 	if (a->n_head == sizeof(a->head) && tar_is_header(a->head))
 		return MEMBER_LAYER;
-	while (i < a->n_head && memchr(" \t\r\n", a->head[i], 4))
+	while (i < a->n_head && memchr(blank, a->head[i], sizeof(blank)))
 		i++;
 	if (i < a->n_head && (a->head[i] == '{' || a->head[i] == '['))
 		return a->size <= CONFIG_BYTES_MAX ? MEMBER_DOC : MEMBER_OTHER;
@@ -303,7 +304,7 @@ struct member *archive_find(struct archive *a, const char *name)
 
 struct member *archive_blob(struct archive *a, const uint8_t sha[SHA256_BYTES])
 {
-	char name[sizeof(BLOB_DIR) + 2 * SHA256_BYTES] = BLOB_DIR;
+	char name[sizeof(BLOB_DIR) + (size_t)2 * SHA256_BYTES] = BLOB_DIR;
 
 	hex_encode(sha, SHA256_BYTES, name + strlen(BLOB_DIR));
 	return archive_find(a, name);

@@ -130,7 +130,7 @@ static const char *bad_in_label_list(const char *s, const char *end)
 
 static int check_host(const struct ref *r, struct err *err)
 {
-	const char *end = r->host + r->host_len, *name_end = end, *bad;
+	const char *end = r->host + r->host_len, *name_end, *bad;
 
 	if (r->host[0] == '[') {
 		const char *close = memchr(r->host, ']', r->host_len);

@@ -46,13 +46,14 @@ struct tar {
 	const struct tar_handler *handler;
 	void *user;
 	enum state state;
+	char meta_type; /* x, g, L, K */
+	bool zero_block;
 	uint64_t offset; /* of the next byte */
 	uint8_t block[BLOCK];
 	size_t have;   /* bytes in block */
 	uint64_t left; /* bytes of content, without padding */
 	uint64_t pad;
 
-	char meta_type; /* x, g, L, K */
 	struct buf meta;
 	struct pax_set local, global;
 	struct buf long_name, long_link;
@@ -62,14 +63,13 @@ struct tar {
 	struct buf name, link;
 	struct tar_chunk *chunks; /* owned; of old GNU and pax 1.0 */
 	size_t n_chunks, cap_chunks;
-	bool have_count; /* pax 1.0: the first number was read */
 	uint64_t want_numbers;
 	uint64_t first_number;
+	bool have_count; /* pax 1.0: the first number was read */
 	bool half;
 	char digits[24];
 	size_t n_digits;
 	uint64_t map_bytes;
-	bool zero_block;
 };
 
 int tar_new(const struct tar_handler *handler, void *user, struct tar **ret)
@@ -491,6 +491,12 @@ static int end_meta(struct tar *t, struct err *err)
 	return r < 0 ? no_memory(err) : 0;
 }
 
+/* Does the header describe the next one? */
+static bool is_meta(uint8_t type)
+{
+	return type == 'x' || type == 'g' || type == 'L' || type == 'K';
+}
+
 static int on_header(struct tar *t, struct err *err)
 {
 	const uint8_t *b = t->block;
@@ -509,7 +515,7 @@ static int on_header(struct tar *t, struct err *err)
 		return -err->code;
 	if (!sum_is_right(b))
 		return broken(t, err, "wrong checksum of a header");
-	if (memchr("xgLK", b[H_TYPE], 4))
+	if (is_meta(b[H_TYPE]))
 		return start_meta(t, b, err);
 	if (read_fields(t, err) < 0 || entry_names(t, b, err) < 0 || entry_type(t, b, err) < 0 ||
 	    entry_numbers(t, b, err) < 0)

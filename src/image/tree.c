@@ -129,7 +129,7 @@ struct walk {
 	bool make;
 };
 
-#define WALK_BYTES (4 * PATH_BYTES_MAX)
+#define WALK_BYTES ((size_t)4 * PATH_BYTES_MAX)
 
 static int walk_symlink(struct walk *w, const char *target)
 {

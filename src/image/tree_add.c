@@ -115,7 +115,7 @@ static char *path_of(struct tree *t, const struct tree_inode *dir, const char *n
 	if (!out)
 		return NULL;
 	at = len - n;
-	memcpy(out + at, name, n);
+	memcpy(out + at, name, n + 1);
 	for (const struct tree_inode *i = dir; i != i->parent; i = i->parent) {
 		out[--at] = '/';
 		at -= i->target->len;
@@ -176,7 +176,7 @@ static int add_link(struct tree *t, const struct tar_entry *e, struct tree_dentr
 	}
 	if (t->n_links == t->cap_links) {
 		size_t cap = t->cap_links ? 2 * t->cap_links : 16;
-		struct tree_inode **p = reallocarray(t->links, cap, sizeof(*p));
+		struct tree_inode **p = reallocarray(t->links, cap, sizeof(struct tree_inode *));
 
 		if (!p)
 			return bad_path(e, -ENOMEM, err);

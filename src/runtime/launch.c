@@ -271,13 +271,15 @@ static int spawn_monitor(struct launch *l, const struct ends *e, struct fd_map *
 	AUTO_FREE char *name = strdup(l->name);
 	AUTO_FREE char *id = strdup(l->id);
 	char program[] = "msb-sandbox";
-	char *argv[] = { program, name, id, NULL };
+	char *argv[] = { program, NULL, NULL, NULL };
 	struct spawn_args args = { .path = l->files->monitor, .argv = argv, .new_session = true };
 	int r = map_ends(l, e, map);
 	pid_t pid;
 
 	if (!name || !id || r == -ENOMEM)
 		return err_no_memory(err);
+	argv[1] = name;
+	argv[2] = id;
 	if (r < 0)
 		return err_sys(err, -r, "hand over the files of '%s'", l->name);
 	args.fds = map->fds;

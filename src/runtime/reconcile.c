@@ -25,12 +25,14 @@ static int record_row(struct home *home, const char *id, bool ephemeral,
 		      const struct exit_record *rec, struct err *err)
 {
 	struct state_sandbox sb = { 0 };
-	AUTO_FREE char *id_copy = strdup(id);
+	AUTO_FREE char *id_copy = NULL;
 	AUTO_FREE char *status = NULL;
-	AUTO_FREE char *reason = strdup(rec->reason);
+	AUTO_FREE char *reason = NULL;
 
 	if (ephemeral)
 		return state_sandbox_remove(home->state, id, err);
+	id_copy = strdup(id);
+	reason = strdup(rec->reason);
 	status = strdup(exit_reason_status(rec->reason));
 	if (!id_copy || !status || !reason)
 		return err_no_memory(err);
