@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/defer.h"
@@ -57,17 +59,12 @@ static void write_text(int dir, const char *path, const char *text)
 		(void)!write(fd, text, strlen(text));
 }
 
-static void leave_agent(const struct child_args *c)
+static void leave_agent(void)
 {
 	struct rlimit files = { .rlim_cur = CHILD_NOFILE, .rlim_max = MAX_NOFILE };
-	char procs[64];
 	sigset_t none;
 
 	(void)setsid();
-	if (c->cgroup) {
-		(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", c->cgroup);
-		write_text(c->agent->cgroup_fd, procs, "0");
-	}
 	write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0");
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	(void)signal(SIGPIPE, SIG_DFL);
@@ -173,7 +170,7 @@ static _Noreturn void child_main(const struct child_args *c)
 	char *program = NULL;
 	int r;
 
-	leave_agent(c);
+	leave_agent();
 	r = user_load(spec, &user);
 	if (r < 0)
 		report(c, r == -ENOMEM ? "no-memory" : "user", -r, spec, "find user");
@@ -192,9 +189,28 @@ static _Noreturn void child_main(const struct child_args *c)
 	report(c, kind_of_exec(errno, program), errno, program, "execute");
 }
 
+/*
+ * fork() with the child born in its cgroup: moving it there afterwards makes the kernel wait for
+ * an RCU grace period, which is 30 ms of a first exec under emulation.
+ */
+static pid_t fork_into(const struct child_args *args)
+{
+	AUTO_CLOSE int fd =
+		openat(args->agent->cgroup_fd, args->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct clone_args how = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)fd,
+	};
+
+	if (fd < 0)
+		return -1;
+	return (pid_t)syscall(SYS_clone3, &how, sizeof(how));
+}
+
 pid_t child_start(const struct child_args *args)
 {
-	pid_t pid = fork();
+	pid_t pid = args->cgroup ? fork_into(args) : fork();
 
 	if (pid < 0)
 		return -errno;

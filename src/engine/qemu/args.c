@@ -21,7 +21,9 @@
 #define MACHINE "microvm,acpi=off,pcie=off,isa-serial=off,x-option-roms=off,memory-backend=mem"
 #define SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 /* A panic is a reboot, and -no-reboot makes a reboot the end of QEMU. */
-#define CMDLINE "console=hvc0 reboot=t panic=-1 quiet tsc=reliable no_timer_check noreplace-smp"
+#define CMDLINE                                                                                    \
+	"console=hvc0 reboot=t panic=-1 quiet tsc=reliable no_timer_check noreplace-smp "          \
+	"rcupdate.rcu_expedited=1"
 
 void qemu_args_done(struct qemu_args *a)
 {
