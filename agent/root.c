@@ -107,12 +107,15 @@ static void grow_upper(const struct boot_spec *s, const char *disk, int fd)
 			 (unsigned long long)n_blocks, errno);
 }
 
-/* A fresh upper root folder hides mode and owner of the lower one: copy them. */
+/*
+ * The upper root folder hides mode and owner of the lower one: a fresh one, which has no mode
+ * yet, takes them over.
+ */
 static void copy_root_mode(const char *lower)
 {
 	struct stat st;
 
-	if (stat(lower, &st) < 0)
+	if (stat(UPPER_DIR "/upper", &st) < 0 || (st.st_mode & 07777) || stat(lower, &st) < 0)
 		return;
 	(void)!chown(UPPER_DIR "/upper", st.st_uid, st.st_gid);
 	(void)chmod(UPPER_DIR "/upper", st.st_mode & 07777);
@@ -138,12 +141,11 @@ static int mount_upper(struct agent *a, const char *lower, struct failure *f)
 		if (mount_fs("tmpfs", UPPER_DIR, "tmpfs", 0, size, f) < 0)
 			return -1;
 	}
-	if (mkdir(UPPER_DIR "/upper", 0755) == 0)
-		copy_root_mode(lower);
-	else if (errno != EEXIST)
+	if (mkdir(UPPER_DIR "/upper", 0) < 0 && errno != EEXIST)
 		return fail(f, "mount", errno, UPPER_DIR, "make the overlay's upper folder");
 	if (mkdir(UPPER_DIR "/work", 0755) < 0 && errno != EEXIST)
 		return fail(f, "mount", errno, UPPER_DIR, "make the overlay's work folder");
+	copy_root_mode(lower);
 	return 0;
 }
 

@@ -88,6 +88,28 @@ static void fill_identity(ext2_filsys fs)
 	ext2fs_init_csum_seed(fs);
 }
 
+static blk_t journal_blocks(uint64_t size)
+{
+	uint64_t bytes = size / 16;
+
+	if (bytes > JOURNAL_MAX)
+		bytes = JOURNAL_MAX;
+	if (bytes < 1024ull * BLOCK) /* JBD2_MIN_JOURNAL_BLOCKS */
+		bytes = 1024ull * BLOCK;
+	return (blk_t)(bytes / BLOCK);
+}
+
+/*
+ * Call when only metadata is in use.  Linux computes the same figure at each mount, and where
+ * the superblock has another it writes all superblocks: 18 requests before a first boot is ready.
+ */
+static void set_overhead(ext2_filsys fs, uint64_t size)
+{
+	blk64_t used = ext2fs_blocks_count(fs->super) - ext2fs_free_blocks_count(fs->super);
+
+	fs->super->s_overhead_clusters = (uint32_t)used + journal_blocks(size);
+}
+
 /* Inode tables lie in a file of holes: unused ones are known to be zero. */
 static void mark_tables(ext2_filsys fs)
 {
@@ -116,6 +138,7 @@ static errcode_t make_tables(ext2_filsys fs)
 static errcode_t make_dirs(ext2_filsys fs)
 {
 	struct ext2_inode inode;
+	ext2_ino_t upper;
 	errcode_t rc = ext2fs_mkdir(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, NULL);
 
 	if (!rc)
@@ -127,21 +150,18 @@ static errcode_t make_dirs(ext2_filsys fs)
 	rc = ext2fs_write_inode(fs, EXT2_ROOT_INO, &inode);
 	/* What overlayfs needs; lost+found is left to e2fsck. */
 	if (!rc)
+		rc = ext2fs_mkdir(fs, EXT2_ROOT_INO, 0, "work");
+	if (!rc)
 		rc = ext2fs_mkdir(fs, EXT2_ROOT_INO, 0, "upper");
 	if (!rc)
-		rc = ext2fs_mkdir(fs, EXT2_ROOT_INO, 0, "work");
-	return rc;
-}
-
-static blk_t journal_blocks(uint64_t size)
-{
-	uint64_t bytes = size / 16;
-
-	if (bytes > JOURNAL_MAX)
-		bytes = JOURNAL_MAX;
-	if (bytes < 1024ull * BLOCK) /* JBD2_MIN_JOURNAL_BLOCKS */
-		bytes = 1024ull * BLOCK;
-	return (blk_t)(bytes / BLOCK);
+		rc = ext2fs_lookup(fs, EXT2_ROOT_INO, "upper", 5, NULL, &upper);
+	if (!rc)
+		rc = ext2fs_read_inode(fs, upper, &inode);
+	if (rc)
+		return rc;
+	/* The agent, which sees the image's root, gives it owner and mode: before, it has none. */
+	inode.i_mode = LINUX_S_IFDIR;
+	return ext2fs_write_inode(fs, upper, &inode);
 }
 
 static int build(ext2_filsys fs, uint64_t size, struct err *err)
@@ -152,6 +172,7 @@ static int build(ext2_filsys fs, uint64_t size, struct err *err)
 	rc = make_tables(fs);
 	if (rc)
 		return ext_err(err, rc, "tables");
+	set_overhead(fs, size);
 	rc = make_dirs(fs);
 	if (rc)
 		return ext_err(err, rc, "directories");
@@ -184,7 +205,8 @@ int ext4_create(int fd, uint64_t size, struct err *err)
 		return ext_err(err, rc, "superblock");
 	if (build(fs, size, err) < 0)
 		return -err->code;
-	rc = ext2fs_close_free(&fs);
+	/* Whether the file must last is the caller's to know. */
+	rc = ext2fs_flush2(fs, EXT2_FLAG_FLUSH_NO_SYNC);
 	if (rc)
 		return ext_err(err, rc, "writing");
 	return 0;

@@ -95,7 +95,7 @@ char *image_ref_short(const char *full);
 /**
  * ext4_create() - Make an empty ext4 file system of @size bytes in the sparse file @fd
  *
- * In process by libext2fs; image.md section 7 says how it looks. A few milliseconds.
+ * In process by libext2fs; image.md section 7 says how it looks. A few milliseconds. Not synced.
  */
 MUST_CHECK int ext4_create(int fd, uint64_t size, struct err *err);
 

@@ -221,6 +221,8 @@ static int make_disk(struct creation *c, struct err *err)
 		return err_sys(err, errno, "open the disk of '%s'", c->name);
 	if (fresh)
 		r = ext4_create(c->upper, size, err);
+	if (fresh && r == 0 && !c->spec.ephemeral && fsync(c->upper) < 0)
+		r = err_sys(err, errno, "write the disk of '%s'", c->name);
 	if (c->spec.ephemeral || (fresh && r < 0))
 		(void)unlinkat(dir_fd, UPPER_NAME, 0);
 	return r < 0 ? err_wrap(err, "make the disk of '%s'", c->name) : 0;

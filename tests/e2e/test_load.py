@@ -113,6 +113,25 @@ def test_from_standard_input_and_by_another_name(home):
     assert names(home) == ["docker.io/library/other:3"]
 
 
+def builtin_layer():
+    with tarfile.open(BUILTIN) as tar:
+        manifest = json.load(tar.extractfile("manifest.json"))
+        return tar.extractfile(manifest[0]["Layers"][0]).read()
+
+
+def test_the_root_keeps_its_owner_and_mode(home):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        root = tarfile.TarInfo("./")
+        root.type, root.mode, root.uid, root.gid = tarfile.DIRTYPE, 0o1751, 7, 12
+        tar.addfile(root)
+    data = docker_archive([builtin_layer(), out.getvalue()], tag="rooted:1")
+    assert home.run("load", input=data, text=False).returncode == 0
+    ask = ["--name", "r", "rooted:1", "--", "sh", "-c", "stat -c '%a %u:%g' /; chmod 711 /"]
+    # A named one keeps its disk, and with it what the guest has changed.
+    assert [home.run("run", *ask).stdout for _ in range(2)] == ["1751 7:12\n", "711 7:12\n"]
+
+
 def test_loading_twice_changes_nothing(home, tmp_path):
     archive = tmp_path / "a.tar"
     archive.write_bytes(docker_archive(LAYERS))

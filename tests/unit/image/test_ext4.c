@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
+#include <ext2fs/ext2_fs.h>
+#include <ext2fs/ext2fs.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -19,6 +21,28 @@ static const struct {
 	{ "odd", 300 * MIB + 12345 }, { "1 TiB", 1024 * 1024 * MIB },
 };
 
+/* As Linux counts at each mount: it rewrites every superblock that has another figure. */
+static uint64_t overhead_of(ext2_filsys fs)
+{
+	struct ext2_inode journal;
+	uint64_t n = 0;
+
+	for (dgrp_t i = 0; i < fs->group_desc_count; i++)
+		n += 2 + fs->inode_blocks_per_group +
+		     (ext2fs_bg_has_super(fs, i) ? 1 + fs->desc_blocks : 0);
+	ASSERT_EQ(ext2fs_read_inode(fs, fs->super->s_journal_inum, &journal), 0);
+	return n + EXT2_I_SIZE(&journal) / fs->blocksize;
+}
+
+static void check_overhead(const char *path)
+{
+	ext2_filsys fs;
+
+	ASSERT_EQ(ext2fs_open(path, EXT2_FLAG_64BITS, 0, 0, unix_io_manager, &fs), 0);
+	ASSERT_EQ(fs->super->s_overhead_clusters, overhead_of(fs));
+	ext2fs_free(fs);
+}
+
 TEST(small_and_quick)
 {
 	for_cases(c, sizes) {
@@ -35,6 +59,7 @@ TEST(small_and_quick)
 			printf("# %s\n", err.msg);
 		ASSERT_EQ(r, 0);
 		printf("# %llu us\n", (unsigned long long)(clock_now_ns() - start) / 1000);
+		check_overhead(path);
 		ASSERT_EQ(fstat(fd, &st), 0);
 		printf("# %llu KiB allocated\n", (unsigned long long)st.st_blocks / 2);
 		ASSERT(st.st_size <= (off_t)c->size && st.st_size > (off_t)(c->size - 4096));
