@@ -77,23 +77,13 @@ int mounts_basic(struct failure *f)
 int mounts_cgroup_fd(void)
 {
 	AUTO_CLOSE int fd = open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO_CLOSE int list = fd < 0 ? -1 : openat(fd, "cgroup.controllers", O_RDONLY | O_CLOEXEC);
 	AUTO_CLOSE int on =
 		fd < 0 ? -1 : openat(fd, "cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
-	char names[512], word[64];
-	char *rest = names, *name;
-	ssize_t n;
 
-	if (list < 0 || on < 0)
+	if (on < 0)
 		return -1;
-	n = read(list, names, sizeof(names) - 1);
-	names[n > 0 ? n : 0] = '\0';
-	while ((name = strsep(&rest, " \n"))) {
-		if (!*name)
-			continue;
-		(void)snprintf(word, sizeof(word), "+%s", name);
-		(void)!write(on, word, strlen(word)); /* one that cannot be on is left off */
-	}
+	/* Each further controller makes each session's cgroup dearer. */
+	(void)!write(on, "+memory", strlen("+memory"));
 	return TAKE_FD(fd);
 }
 

@@ -10,7 +10,7 @@
  * later.  Works with an empty initramfs, and opens /dev/console as 0, 1 and 2.
  */
 MUST_CHECK int mounts_basic(struct failure *f);
-/* Root of the cgroup tree with all controllers on for its children; -1 without cgroups. */
+/* Root of the cgroup tree; its children have the memory controller. -1 without cgroups. */
 int mounts_cgroup_fd(void);
 /* Move them below the root at @root_fd. */
 MUST_CHECK int mounts_move(int root_fd, struct failure *f);
