@@ -56,6 +56,17 @@ TEST(command_line)
 	ASSERT_STR(after(&a, "-device", 5),
 		   "vhost-user-fs-device,chardev=d2,tag=msb,queue-size=1024");
 	ASSERT(strstr(after(&a, "-sandbox", 0), "spawn=deny"));
+	ASSERT(!strstr(after(&a, "-append", 0), "noapictimer"));
+}
+
+TEST(one_processor_gets_along_without_apic_timer)
+{
+	struct engine_config config = { .cpus = 1, .memory_mib = 512, .qemu_path = "q" };
+	AUTO(qemu_args_done) struct qemu_args a = { 0 };
+	struct err err = ERR_INIT;
+
+	ASSERT_EQ(qemu_args_build(&config, 2500000, &a, &err), 0);
+	ASSERT(strstr(after(&a, "-append", 0), " noapictimer tsc_early_khz=2500000"));
 }
 
 TEST(devices_that_qemu_cannot_serve)
