@@ -253,11 +253,26 @@ static void try_exited(struct session *s)
 	session_exited(s);
 }
 
+/* Bytes that wait in the pipes or the terminal. */
+static size_t output_waiting(const struct output *o)
+{
+	int n = 0;
+
+	return o->fd >= 0 && ioctl(o->fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+static void arm_silence(struct session *s);
+
 static void on_silence(void *user)
 {
 	struct session *s = user;
 
 	s->silence = 0;
+	/* On a busy machine the time is over before the output was read. */
+	if (output_waiting(&s->out[0]) || output_waiting(&s->out[1])) {
+		arm_silence(s);
+		return;
+	}
 	s->expired = true;
 	s->out[0].owed = s->out[1].owed = 0; /* nothing is there any more */
 	try_exited(s);
@@ -365,12 +380,8 @@ static void enter_draining(struct session *s)
 	if (s->has_cgroup)
 		s->oom = cgroup_had_oom(s->agent->cgroup_fd, s->id);
 	input_close(s);
-	for (int i = 0; i < 2; i++) {
-		int n = 0;
-
-		if (s->out[i].fd >= 0 && ioctl(s->out[i].fd, FIONREAD, &n) == 0 && n > 0)
-			s->out[i].owed = (size_t)n;
-	}
+	for (int i = 0; i < 2; i++)
+		s->out[i].owed = output_waiting(&s->out[i]);
 	if (loop_add_timer(s->agent->loop, clock_now_ns() + DRAIN_NS, on_drain_end, s, &s->drain) <
 	    0)
 		s->expired = true;

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many programs at once in one guest, through the library: 100 streams over one vsock."""
+import ctypes
+import hashlib
+import json
+import os
+import pathlib
+import random
+import select
+
+import pytest
+
+LIBRARY = pathlib.Path(os.environ["MSB"]).parent / "src/lib/libmicrosandbox.so.1"
+STREAMS = 100
+BYTES = 256 << 10  # each; four times the credit of a vsock connection
+WAIT_S = 120       # without any event: something is stuck
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_int32), ("sys", ctypes.c_int32), ("stage", ctypes.c_char * 24),
+                ("reason", ctypes.c_char * 32), ("subject", ctypes.c_char * 256),
+                ("message", ctypes.c_char * 512)]
+
+
+class Event(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("type", ctypes.c_int32),
+                ("channel", ctypes.c_int32), ("data", ctypes.c_void_p), ("len", ctypes.c_size_t),
+                ("json", ctypes.c_char_p), ("number", ctypes.c_int64)]
+
+
+DATA, EXITED, FAILED, END = 2, 5, 6, 15
+
+
+class Library:
+    def __init__(self):
+        self.lib = ctypes.CDLL(str(LIBRARY))
+        self.lib.msb_stream_want.restype = ctypes.c_short
+        self.err = Error()
+
+    def __call__(self, name, *args):
+        """Call msb_NAME; handles go in as c_void_p. Negative results raise."""
+        r = getattr(self.lib, f"msb_{name}")(*args, ctypes.byref(self.err))
+        assert r >= 0, (name, self.err.message)
+        return r
+
+    def make(self, name, *args):
+        handle = ctypes.c_void_p()
+        self(name, *args, ctypes.byref(handle))
+        return handle
+
+
+class Cat:
+    """One `cat`: what goes in must come out."""
+
+    def __init__(self, lib, sandbox, seed):
+        self.lib = lib
+        self.data = random.Random(seed).randbytes(BYTES)
+        self.sent, self.hash, self.ended, self.closed = 0, hashlib.sha256(), False, False
+        self.stream = lib.make("exec_open", sandbox,
+                               json.dumps({"command": ["cat"], "stdin": "pipe"}).encode())
+
+    def write(self):
+        n = ctypes.c_size_t()
+        rest = self.data[self.sent:self.sent + 65536]
+        if rest:
+            self.lib("stream_write", self.stream, rest, ctypes.c_size_t(len(rest)), ctypes.byref(n))
+            self.sent += n.value
+        if self.sent == len(self.data) and not self.closed:
+            self.closed = True
+            self.lib("stream_close_write", self.stream)
+
+    def read(self):
+        event = Event(struct_size=ctypes.sizeof(Event))
+        while self.lib("stream_next", self.stream, ctypes.byref(event)) == 1:
+            assert event.type != FAILED, event.json
+            if event.type == DATA:
+                self.hash.update(ctypes.string_at(event.data, event.len))
+            elif event.type == EXITED:
+                assert event.number == 0
+            elif event.type == END:
+                assert event.number == 0, event.json
+                self.ended = True
+                return
+
+    def step(self):
+        """Do what can be done now; what to wait for."""
+        self.write()
+        self.read()
+        if self.ended:
+            return 0
+        return self.lib.lib.msb_stream_want(self.stream) | (0 if self.closed else select.POLLOUT)
+
+
+@pytest.fixture
+def library():
+    return Library()
+
+
+def test_a_hundred_programs_at_once(home, library):
+    context = library.make("open", json.dumps({"home": str(home.path)}).encode())
+    sandbox = library.make("sandbox_create", context, b'{"image":"busybox"}')
+    cats = [Cat(library, sandbox, seed) for seed in range(STREAMS)]
+    poll, by_fd = select.poll(), {}
+    for cat in cats:
+        fd = library.lib.msb_stream_fd(cat.stream)
+        by_fd[fd] = cat
+        poll.register(fd, select.POLLIN | select.POLLOUT)
+    while by_fd:
+        ready = poll.poll(WAIT_S * 1000)
+        assert ready, f"{len(by_fd)} of {STREAMS} programs are stuck"
+        for fd, _ in ready:
+            events = by_fd[fd].step()
+            if events:
+                poll.modify(fd, events)
+            else:
+                poll.unregister(fd)
+                del by_fd[fd]
+    for cat in cats:
+        assert cat.hash.digest() == hashlib.sha256(cat.data).digest()
+        library.lib.msb_stream_close(cat.stream)
+    library("sandbox_stop", sandbox, 0, ctypes.c_int64(-1), None)
+    library.lib.msb_sandbox_close(sandbox)
+    library.lib.msb_close(context)
