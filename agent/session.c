@@ -25,10 +25,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "cgroup.h"
 #include "child.h"
 #include "control.h"
+#include "ends.h"
 #include "pty.h"
 #include "stream.h"
 
@@ -514,81 +514,31 @@ static void on_status(void *user, uint32_t events)
 		session_started(s);
 }
 
-struct child_ends {
-	int fds[3], status;
-};
-
-static void close_ends(struct child_ends *e)
-{
-	for (int i = 0; i < 3; i++) {
-		if (e->fds[i] >= 0 && (i == 0 || e->fds[i] != e->fds[i - 1]))
-			(void)close(e->fds[i]);
-	}
-	close_auto(&e->status);
-}
-
-/* A pipe whose end [ours] is non-blocking. */
-static int make_pipe(int ours, int *ret_ours, int *ret_theirs)
-{
-	int p[2];
-
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return -errno;
-	*ret_ours = p[ours];
-	*ret_theirs = p[1 - ours];
-	return io_set_nonblock(p[ours], 1);
-}
-
-static int open_terminal(struct session *s, struct child_ends *e)
-{
-	int r = pty_open(&s->req.size, &s->out[0].fd, &e->fds[0]);
-
-	if (r < 0)
-		return r;
-	s->out[0].type = FRAME_TTY;
-	e->fds[1] = e->fds[2] = e->fds[0];
-	if (!s->req.stdin_open)
-		return 0;
-	/* A second descriptor, so that each direction waits for itself. */
-	s->input_fd = fcntl(s->out[0].fd, F_DUPFD_CLOEXEC, 3);
-	return s->input_fd < 0 ? -errno : 0;
-}
-
-static int open_pipes(struct session *s, struct child_ends *e)
-{
-	int r;
-
-	if (s->req.stdin_open) {
-		r = make_pipe(1, &s->input_fd, &e->fds[0]);
-	} else {
-		e->fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		r = e->fds[0] < 0 ? -errno : 0;
-	}
-	s->out[0].type = FRAME_STDOUT;
-	s->out[1].type = FRAME_STDERR;
-	if (r >= 0)
-		r = make_pipe(0, &s->out[0].fd, &e->fds[1]);
-	if (r >= 0)
-		r = make_pipe(0, &s->out[1].fd, &e->fds[2]);
-	return r;
-}
-
-static int start_child(struct session *s, struct child_ends *e)
+static int start_child(struct session *s)
 {
 	char cgroup[CGROUP_NAME_MAX];
-	int r = make_pipe(0, &s->status_fd, &e->status);
+	struct ends e = ENDS_NONE;
+	int r = ends_open(&e, &s->req);
 
-	if (r < 0)
-		return r;
-	cgroup_name(s->id, cgroup);
-	s->has_cgroup = s->agent->cgroup_fd >= 0 && cgroup_make(s->agent->cgroup_fd, s->id) >= 0;
-	r = child_start(&(struct child_args){
-		.agent = s->agent,
-		.req = &s->req,
-		.fds = { e->fds[0], e->fds[1], e->fds[2] },
-		.status_fd = e->status,
-		.cgroup = s->has_cgroup ? cgroup : NULL,
-	});
+	s->input_fd = e.input;
+	s->out[0].fd = e.output[0];
+	s->out[1].fd = e.output[1];
+	s->status_fd = e.status;
+	s->out[0].type = s->req.tty ? FRAME_TTY : FRAME_STDOUT;
+	s->out[1].type = FRAME_STDERR;
+	if (r >= 0) {
+		cgroup_name(s->id, cgroup);
+		s->has_cgroup =
+			s->agent->cgroup_fd >= 0 && cgroup_make(s->agent->cgroup_fd, s->id) >= 0;
+		r = child_start(&(struct child_args){
+			.agent = s->agent,
+			.req = &s->req,
+			.fds = { e.child[0], e.child[1], e.child[2] },
+			.status_fd = e.child_status,
+			.cgroup = s->has_cgroup ? cgroup : NULL,
+		});
+	}
+	ends_close_child(&e);
 	if (r < 0)
 		return r;
 	s->pid = r;
@@ -612,7 +562,6 @@ static const char *kind_of_start(int r, bool tty)
 
 static void session_open(struct session *s, const struct frame *frame)
 {
-	struct child_ends e = { .fds = { -1, -1, -1 }, .status = -1 };
 	struct failure f;
 	int r = exec_request_decode(frame->payload, frame->len, &s->req);
 
@@ -626,10 +575,7 @@ static void session_open(struct session *s, const struct frame *frame)
 		return;
 	}
 	s->id = ++s->agent->last_session;
-	r = s->req.tty ? open_terminal(s, &e) : open_pipes(s, &e);
-	if (r >= 0)
-		r = start_child(s, &e);
-	close_ends(&e);
+	r = start_child(s);
 	if (r >= 0)
 		return;
 	(void)fail(&f, "main", -r, s->req.argv.items[0], "start a program");
