@@ -191,7 +191,7 @@ def terminal(home):
     children = []
 
     def run(*command):
-        children.append(pexpect.spawn(command[0], list(command[1:]), env=home.env, timeout=30,
+        children.append(pexpect.spawn(command[0], list(command[1:]), env=home.env, timeout=BOOT_S,
                                       encoding="utf-8", dimensions=(33, 101)))
         return children[-1]
     yield run
