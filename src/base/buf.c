@@ -88,11 +88,6 @@ int buf_add_u8(struct buf *b, uint8_t byte)
 	return buf_add(b, &byte, 1);
 }
 
-int buf_add_str(struct buf *b, const char *text)
-{
-	return buf_add(b, text, strlen(text));
-}
-
 int buf_addf(struct buf *b, const char *fmt, ...)
 {
 	AUTO_FREE char *text = NULL;

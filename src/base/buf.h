@@ -40,7 +40,6 @@ void buf_clear(struct buf *b);
  */
 MUST_CHECK int buf_add(struct buf *b, const void *data, size_t len);
 MUST_CHECK int buf_add_u8(struct buf *b, uint8_t byte);
-MUST_CHECK int buf_add_str(struct buf *b, const char *text);
 MUST_CHECK int buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /**

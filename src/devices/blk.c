@@ -155,35 +155,27 @@ static int serve(struct blk *blk, const struct blk_req *req)
 	}
 }
 
+static ssize_t blk_serve(struct virtio_device *dev, struct virtq_chain *c)
+{
+	uint8_t status = VIRTIO_BLK_S_OK;
+	struct blk_req req;
+	ssize_t written = 1; /* the status */
+	int r = parse(c, &req);
+
+	if (r < 0)
+		return r;
+	r = serve((struct blk *)dev, &req);
+	if (r < 0)
+		status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
+	else if (req.type == VIRTIO_BLK_T_IN)
+		written += (ssize_t)req.in_len;
+	*(uint8_t *)req.status.iov_base = status;
+	return written;
+}
+
 static int blk_handle_queue(struct virtio_device *dev, uint16_t qi)
 {
-	struct blk *blk = (struct blk *)dev;
-	struct virtq *q = &dev->queues[qi];
-	int result = 0;
-
-	for (int i = 0; i < VIRTIO_BUDGET; i++) {
-		struct blk_req req;
-		uint8_t status = VIRTIO_BLK_S_OK;
-		uint32_t written = 1; /* the status */
-		int r = virtq_pop(q, &blk->chain);
-
-		if (r <= 0)
-			return r < 0 ? r : result;
-		r = parse(&blk->chain, &req);
-		if (r < 0)
-			return r;
-		r = serve(blk, &req);
-		if (r < 0)
-			status = r == -EOPNOTSUPP ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_IOERR;
-		else if (req.type == VIRTIO_BLK_T_IN)
-			written += (uint32_t)req.in_len;
-		*(uint8_t *)req.status.iov_base = status;
-		r = virtq_push(q, blk->chain.head, written);
-		if (r < 0)
-			return r;
-		result = VIRTIO_INTERRUPT;
-	}
-	return result | VIRTIO_AGAIN;
+	return virtio_serve(dev, qi, &((struct blk *)dev)->chain, blk_serve);
 }
 
 static void blk_config_read(struct virtio_device *dev, uint32_t offset, void *buf, uint32_t len)

@@ -31,28 +31,16 @@ static void fs_config_read(struct virtio_device *dev, uint32_t offset, void *buf
 	memcpy(buf, (const uint8_t *)&fs->config + offset, len);
 }
 
-static int fs_handle_queue(struct virtio_device *dev, uint16_t qi)
+static ssize_t fs_serve(struct virtio_device *dev, struct virtq_chain *c)
 {
 	struct fs_device *fs = (struct fs_device *)dev;
-	struct virtq_chain *c = &fs->chain;
-	struct virtq *q = &dev->queues[qi];
-	int result = 0;
 
-	for (int i = 0; i < VIRTIO_BUDGET; i++) {
-		ssize_t n;
-		int r = virtq_pop(q, c);
+	return fs_server_handle(fs->server, c->iov, c->n_out, c->iov + c->n_out, c->n_in);
+}
 
-		if (r <= 0)
-			return r < 0 ? r : result;
-		n = fs_server_handle(fs->server, c->iov, c->n_out, c->iov + c->n_out, c->n_in);
-		if (n < 0)
-			return (int)n;
-		r = virtq_push(q, c->head, (uint32_t)n);
-		if (r < 0)
-			return r;
-		result = VIRTIO_INTERRUPT;
-	}
-	return result | VIRTIO_AGAIN;
+static int fs_handle_queue(struct virtio_device *dev, uint16_t qi)
+{
+	return virtio_serve(dev, qi, &((struct fs_device *)dev)->chain, fs_serve);
 }
 
 static void fs_reset(struct virtio_device *dev)

@@ -160,7 +160,7 @@ static int fill_rx(struct vsock *v)
 		    room <= sizeof(struct virtio_vsock_hdr))
 			return -EPROTO;
 		if (!next_packet(v, &pkt)) {
-			q->last_avail--; /* nothing was written: the buffer is for the next one */
+			virtq_unpop(q); /* nothing was written: the buffer is for the next packet */
 			return result;
 		}
 		r = put_packet(v, q, &pkt);
@@ -243,29 +243,16 @@ static void handle_packet(struct vsock *v, const struct vsock_packet *pkt)
 	}
 }
 
-static int handle_tx(struct vsock *v)
+/* The accept callback may connect, and so use the chain. */
+static ssize_t serve_tx(struct virtio_device *dev, struct virtq_chain *c)
 {
-	struct virtq *q = &v->dev.queues[VSOCK_TX];
-	int result = 0;
+	struct vsock_packet pkt;
+	int r = parse(c, &pkt);
 
-	for (int i = 0; i < VIRTIO_BUDGET; i++) {
-		struct vsock_packet pkt;
-		uint16_t head;
-		int r = virtq_pop(q, &v->chain);
-
-		if (r <= 0)
-			return r < 0 ? r : result;
-		head = v->chain.head; /* the accept callback may connect, and so use the chain */
-		r = parse(&v->chain, &pkt);
-		if (r < 0)
-			return r;
-		handle_packet(v, &pkt);
-		r = virtq_push(q, head, 0);
-		if (r < 0)
-			return r;
-		result = VIRTIO_INTERRUPT;
-	}
-	return result | VIRTIO_AGAIN;
+	if (r < 0)
+		return r;
+	handle_packet((struct vsock *)dev, &pkt);
+	return 0;
 }
 
 static int vsock_handle_queue(struct virtio_device *dev, uint16_t qi)
@@ -279,7 +266,7 @@ static int vsock_handle_queue(struct virtio_device *dev, uint16_t qi)
 	if (qi == VSOCK_RX) {
 		r = fill_rx(v);
 	} else if (qi == VSOCK_TX) {
-		r = handle_tx(v);
+		r = virtio_serve(dev, qi, &v->chain, serve_tx);
 		if (r >= 0)
 			vsock_pump(v);
 	}

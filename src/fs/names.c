@@ -11,6 +11,14 @@
 
 #define READDIR_MAX (128u << 10) /* bytes of one reply */
 
+/* The fixed part of a request, of @len bytes, and the name behind it. */
+static int take_with_name(struct fs_req *req, void *in, size_t len, char *name)
+{
+	int r = req_take(req, in, len);
+
+	return r < 0 ? r : req_take_name(req, name);
+}
+
 static int reply_entry(struct fs_req *req, struct fs_obj *obj, const struct stat *st)
 {
 	struct fuse_entry_out e;
@@ -81,10 +89,8 @@ int do_mknod(struct fs_req *req)
 	struct fs_new args = { .uid = req->h.uid, .gid = req->h.gid };
 	char name[FS_NAME_LEN_MAX + 1];
 	struct fuse_mknod_in in;
-	int r = req_take(req, &in, sizeof(in));
+	int r = take_with_name(req, &in, sizeof(in), name);
 
-	if (r == 0)
-		r = req_take_name(req, name);
 	if (r < 0)
 		return r;
 	args.mode = in.mode & (S_IFMT | 07777);
@@ -101,10 +107,8 @@ int do_mkdir(struct fs_req *req)
 	struct fs_new args = { .uid = req->h.uid, .gid = req->h.gid };
 	char name[FS_NAME_LEN_MAX + 1];
 	struct fuse_mkdir_in in;
-	int r = req_take(req, &in, sizeof(in));
+	int r = take_with_name(req, &in, sizeof(in), name);
 
-	if (r == 0)
-		r = req_take_name(req, name);
 	if (r < 0)
 		return r;
 	args.mode = S_IFDIR | (in.mode & 07777);
@@ -184,10 +188,8 @@ int do_link(struct fs_req *req)
 	struct fs_node *old;
 	struct fs_obj obj;
 	struct stat st;
-	int r = req_take(req, &in, sizeof(in));
+	int r = take_with_name(req, &in, sizeof(in), name);
 
-	if (r == 0)
-		r = req_take_name(req, name);
 	if (r < 0)
 		return r;
 	if (!dir->backend->ops->link)
@@ -217,10 +219,8 @@ int do_create(struct fs_req *req)
 	struct fs_file *file;
 	struct fs_obj obj;
 	struct stat st;
-	int r = req_take(req, &in, sizeof(in));
+	int r = take_with_name(req, &in, sizeof(in), name);
 
-	if (r == 0)
-		r = req_take_name(req, name);
 	if (r < 0)
 		return r;
 	if (!dir->backend->ops->create)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image/store.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/dir.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "image/limits.h"
@@ -125,15 +125,11 @@ static int parse_tmp(const char *name, uint64_t *ret)
 /* Remove files of run @only (its lock is held), or of all dead runs if that is 0. */
 static void clean_tmp(struct store *s, uint64_t only)
 {
-	int fd = openat(s->dir_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(closedir) DIR *dir = NULL;
 	struct dirent *e;
 
-	if (!dir) {
-		if (fd >= 0)
-			(void)close(fd);
+	if (dir_open(s->dir_fd, "tmp", &dir) < 0)
 		return;
-	}
 	while ((e = readdir(dir)) != NULL) {
 		AUTO_CLOSE int lock = -1;
 		uint64_t id;
@@ -143,7 +139,6 @@ static void clean_tmp(struct store *s, uint64_t only)
 		if (only || lock_at(s, id, false, &lock) == 0)
 			(void)unlinkat(dirfd(dir), e->d_name, 0);
 	}
-	(void)closedir(dir);
 }
 
 int store_tmp_open(struct store *s, struct store_tmp *ret, struct err *err)

@@ -154,20 +154,6 @@ int json_get_u64(const struct json_at *at, uint64_t min, uint64_t max, uint64_t 
 	return 0;
 }
 
-int json_get_i64(const struct json_at *at, int64_t min, int64_t max, int64_t *ret, struct err *err)
-{
-	json_int_t v;
-
-	if (!json_is_integer(at->value))
-		return wrong_type(at, "a number", err);
-	v = json_integer_value(at->value);
-	if (v < min || v > max)
-		return json_complain(at, err, "must be from %lld to %lld, is %lld", (long long)min,
-				     (long long)max, (long long)v);
-	*ret = v;
-	return 0;
-}
-
 int json_get_bool(const struct json_at *at, bool *ret, struct err *err)
 {
 	if (!json_is_boolean(at->value))

@@ -59,7 +59,6 @@ int json_complain(const struct json_at *at, struct err *err, const char *fmt, ..
 int json_get_str(const struct json_at *at, const char **ret, struct err *err); /* borrowed */
 int json_get_u64(const struct json_at *at, uint64_t min, uint64_t max, uint64_t *ret,
 		 struct err *err);
-int json_get_i64(const struct json_at *at, int64_t min, int64_t max, int64_t *ret, struct err *err);
 int json_get_bool(const struct json_at *at, bool *ret, struct err *err);
 int json_get_object(const struct json_at *at, struct err *err);
 int json_get_array(const struct json_at *at, size_t max_items, size_t *ret_n, struct err *err);

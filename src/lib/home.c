@@ -106,15 +106,6 @@ int msb_image_load(struct msb *m, int fd, const char *what, const char *name, ch
 	return 0;
 }
 
-int msb_image_list(struct msb *m, char **ret_json, struct msb_error *error)
-{
-	struct err err = ERR_INIT;
-
-	if (!m || !ret_json)
-		return error_argument(m ? "ret_json" : "m", error);
-	return home_image_list(home_of(m), ret_json, &err) < 0 ? error_out(&err, error) : 0;
-}
-
 int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struct msb_error *error)
 {
 	struct err err = ERR_INIT;

@@ -80,11 +80,6 @@ int cbor_put_bool(struct buf *b, bool v)
 	return put_head(b, MAJOR_SIMPLE, v ? SIMPLE_TRUE : SIMPLE_FALSE);
 }
 
-int cbor_put_null(struct buf *b)
-{
-	return put_head(b, MAJOR_SIMPLE, SIMPLE_NULL);
-}
-
 int cbor_put_array(struct buf *b, uint64_t n_items)
 {
 	return put_head(b, MAJOR_ARRAY, n_items);

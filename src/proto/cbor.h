@@ -34,7 +34,6 @@ MUST_CHECK int cbor_put_int(struct buf *b, int64_t v);
 MUST_CHECK int cbor_put_bytes(struct buf *b, const void *data, size_t len);
 MUST_CHECK int cbor_put_text(struct buf *b, const char *text);
 MUST_CHECK int cbor_put_bool(struct buf *b, bool v);
-MUST_CHECK int cbor_put_null(struct buf *b);
 MUST_CHECK int cbor_put_array(struct buf *b, uint64_t n_items);
 MUST_CHECK int cbor_put_map(struct buf *b, uint64_t n_pairs);
 

@@ -6,7 +6,8 @@
 #include "base/clock.h"
 #include "runtime/internal.h"
 
-#define DIGEST_LEN (7 + 64) /* "sha256:" and its digits */
+#define LIST_MAX   (64u << 20) /* bytes of a listing */
+#define DIGEST_LEN (7 + 64)    /* "sha256:" and its digits */
 
 static int record_image(struct home *home, const struct loaded_image *li, struct err *err)
 {
@@ -122,22 +123,30 @@ static int put_image(void *user, const struct state_image *image)
 	return o->error;
 }
 
+static void list_begin(struct buf *b, struct json_out *o)
+{
+	buf_init(b, LIST_MAX);
+	json_out_init(o, b);
+	json_put_array(o, NULL);
+}
+
+static int list_end(struct buf *b, struct json_out *o, char **ret_json, struct err *err)
+{
+	json_put_end(o);
+	if (json_out_end(o) < 0)
+		return err_no_memory(err);
+	return take_json(b, ret_json, err);
+}
+
 int home_image_list(struct home *home, char **ret_json, struct err *err)
 {
 	AUTO(buf_done) struct buf b = { 0 };
 	struct json_out o;
 	int r;
 
-	buf_init(&b, 64u << 20);
-	json_out_init(&o, &b);
-	json_put_array(&o, NULL);
+	list_begin(&b, &o);
 	r = state_image_list(home->state, put_image, &o, err);
-	if (r < 0)
-		return r;
-	json_put_end(&o);
-	if (json_out_end(&o) < 0)
-		return err_no_memory(err);
-	return take_json(&b, ret_json, err);
+	return r < 0 ? r : list_end(&b, &o, ret_json, err);
 }
 
 static int put_sandbox(void *user, const struct state_sandbox *sb)
@@ -170,16 +179,9 @@ int home_sandbox_list(struct home *home, char **ret_json, struct err *err)
 	r = home_reconcile(home, err);
 	if (r < 0)
 		return r;
-	buf_init(&b, 64u << 20);
-	json_out_init(&o, &b);
-	json_put_array(&o, NULL);
+	list_begin(&b, &o);
 	r = state_sandbox_list(home->state, put_sandbox, &o, err);
-	if (r < 0)
-		return r;
-	json_put_end(&o);
-	if (json_out_end(&o) < 0)
-		return err_no_memory(err);
-	return take_json(&b, ret_json, err);
+	return r < 0 ? r : list_end(&b, &o, ret_json, err);
 }
 
 struct nearest {

@@ -8,13 +8,13 @@
  * disk) and deletes the folder while it holds the lock.  What is left of ".new-" folders is
  * deleted once it is a minute old.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "runtime/internal.h"
 
 #define MAX_PER_CALL  64	       /* run folders looked at in one call; about 0.1 ms each */
@@ -152,18 +152,12 @@ static int correct_rows(struct home *home, struct err *err)
 int home_reconcile(struct home *home, struct err *err)
 {
 	uint64_t deadline = clock_now_ns() + MAX_BUDGET_NS;
-	int fd = openat(home->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(closedir) DIR *dir = NULL;
 	struct dirent *e;
-	int n = 0;
+	int n = 0, r = dir_open(home->run_fd, ".", &dir);
 
-	if (!dir) {
-		int sys = errno;
-
-		if (fd >= 0)
-			(void)close(fd);
-		return err_sys(err, sys, "read the folder '%s/run'", home->path);
-	}
+	if (r < 0)
+		return err_sys(err, -r, "read the folder '%s/run'", home->path);
 	while (n < MAX_PER_CALL && clock_now_ns() < deadline && (e = readdir(dir))) {
 		if (is_id(e->d_name)) {
 			reconcile_folder(home, e->d_name);
@@ -173,6 +167,5 @@ int home_reconcile(struct home *home, struct err *err)
 			n++;
 		}
 	}
-	(void)closedir(dir);
 	return correct_rows(home, err);
 }

@@ -210,20 +210,32 @@ static int compare_text(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int copy_env(const struct json_at *object, struct str_list *ret, struct err *err)
+/* The object @key, of at most @max members: their number, 0 if there is none, or -ERR_*. */
+static int get_map(const struct json_at *from, const char *key, int max, const char *what,
+		   struct json_at *ret, struct err *err)
 {
-	struct json_at env = json_member(object, "env");
-	const char *key;
-	json_t *value;
+	size_t n;
 	int r;
 
-	if (!json_present(&env))
+	*ret = json_member(from, key);
+	if (!json_present(ret))
 		return 0;
-	r = json_get_object(&env, err);
+	r = json_get_object(ret, err);
 	if (r < 0)
 		return r;
-	if (json_object_size(env.value) > MAX_ENV)
-		return json_complain(&env, err, "more than %d variables", MAX_ENV);
+	n = json_object_size(ret->value);
+	return n > (size_t)max ? json_complain(ret, err, "more than %d %s", max, what) : (int)n;
+}
+
+int copy_env(const struct json_at *object, struct str_list *ret, struct err *err)
+{
+	struct json_at env;
+	const char *key;
+	json_t *value;
+	int r = get_map(object, "env", MAX_ENV, "variables", &env, err);
+
+	if (r <= 0)
+		return r;
 	json_object_foreach((json_t *)(uintptr_t)env.value, key, value)
 	{
 		struct json_at at = json_member(&env, key);
@@ -279,19 +291,14 @@ static int parse_name(const struct json_at *root, struct spec *s, struct err *er
 static int parse_labels(const struct json_at *root, struct spec *s, struct err *err)
 {
 	static const char *const reserved[] = { "sandbox.", "microsandbox.", "service." };
-	struct json_at labels = json_member(root, "labels");
+	struct json_at labels;
 	const char *key;
 	json_t *value;
-	int r;
+	int r = get_map(root, "labels", MAX_LABELS, "labels", &labels, err);
 
-	if (!json_present(&labels))
-		return 0;
-	r = json_get_object(&labels, err);
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	if (json_object_size(labels.value) > MAX_LABELS)
-		return json_complain(&labels, err, "more than %d labels", MAX_LABELS);
-	s->labels = calloc(json_object_size(labels.value) + 1, sizeof(*s->labels));
+	s->labels = calloc((size_t)r, sizeof(*s->labels));
 	if (!s->labels)
 		return err_no_memory(err);
 	json_object_foreach((json_t *)(uintptr_t)labels.value, key, value)
@@ -419,19 +426,14 @@ static int parse_mount(const struct json_at *at, const char *target, struct spec
 
 static int parse_mounts(const struct json_at *root, struct spec *s, struct err *err)
 {
-	struct json_at volumes = json_member(root, "volumes");
+	struct json_at volumes;
 	const char *key;
 	json_t *value;
-	int r;
+	int r = get_map(root, "volumes", SPEC_MAX_MOUNTS, "mounts", &volumes, err);
 
-	if (!json_present(&volumes))
-		return 0;
-	r = json_get_object(&volumes, err);
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	if (json_object_size(volumes.value) > SPEC_MAX_MOUNTS)
-		return json_complain(&volumes, err, "more than %d mounts", SPEC_MAX_MOUNTS);
-	s->mounts = calloc(json_object_size(volumes.value) + 1, sizeof(*s->mounts));
+	s->mounts = calloc((size_t)r, sizeof(*s->mounts));
 	if (!s->mounts)
 		return err_no_memory(err);
 	json_object_foreach((json_t *)(uintptr_t)volumes.value, key, value)

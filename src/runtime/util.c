@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/dir.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "base/options.h"
@@ -39,31 +39,12 @@ int random_hex(char *out, size_t n_digits)
 	return 0;
 }
 
-static void remove_files(int fd)
-{
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *e;
-
-	if (!dir) {
-		if (copy >= 0)
-			(void)close(copy);
-		return;
-	}
-	while ((e = readdir(dir))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		(void)unlinkat(fd, e->d_name, 0);
-	}
-	(void)closedir(dir);
-}
-
 void remove_folder(int dir_fd, const char *name)
 {
 	AUTO_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd >= 0)
-		remove_files(fd);
+		IGNORE_RESULT(dir_clear(fd));
 	(void)unlinkat(dir_fd, name, AT_REMOVEDIR);
 }
 

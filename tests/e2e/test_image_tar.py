@@ -27,7 +27,6 @@ def archives(tmp_path_factory):
     return out, json.loads((out / "expected.json").read_text())
 
 
-@pytest.mark.skipif(not DUMP.exists(), reason="image_dump is not built")
 @pytest.mark.parametrize("name", list(mkimg.CASES))
 def test_torture(archives, tmp_path, name):
     out, expected = archives

@@ -4,7 +4,6 @@
  * arguments.  Numbers of nodes and handles are small, so that they are often known.  They
  * are served on a folder of its own; that a folder of the host is changed is no failure.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "fs/fs.h"
+#include "remove_tree.h"
 
 #define ARGS_MAX 2048 /* bytes of one request behind its header */
 
@@ -21,28 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char top[] = "/tmp/fuzz-fuse-XXXXXX";
 
-static void clear(int dir_fd, const char *name)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct dirent *e;
-	DIR *d;
-
-	if (fd < 0) {
-		unlinkat(dir_fd, name, 0);
-		return;
-	}
-	d = fdopendir(fd);
-	while (d && (e = readdir(d)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			clear(fd, e->d_name);
-	if (d)
-		closedir(d);
-	unlinkat(dir_fd, name, AT_REMOVEDIR);
-}
-
 static void at_end(void)
 {
-	clear(AT_FDCWD, top);
+	remove_tree(AT_FDCWD, top);
 }
 
 static int share(void)
@@ -53,7 +34,7 @@ static int share(void)
 		dir_fd = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		atexit(at_end);
 	}
-	clear(dir_fd, "s");
+	remove_tree(dir_fd, "s");
 	if (dir_fd < 0 || mkdirat(dir_fd, "s", 0755) < 0 || symlinkat("..", dir_fd, "s/l") < 0 ||
 	    mkdirat(dir_fd, "s/d", 0755) < 0)
 		abort();

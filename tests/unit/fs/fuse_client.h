@@ -3,12 +3,12 @@
 #define TESTS_FUSE_CLIENT_H
 
 /* A FUSE driver over memory, for tests: requests are built here and answered at once. */
-#include <dirent.h>
 #include <linux/fuse.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "fs/fs.h"
+#include "remove_tree.h"
 
 static uint8_t reply_buf[1 << 20];
 #define reply_data(type) ((const type *)(const void *)(reply_buf + sizeof(struct fuse_out_header)))
@@ -170,25 +170,6 @@ static inline uint64_t serve_share(struct fs_mount m)
 	ASSERT(fuse_init(38) > 0);
 	ASSERT_EQ(fuse_lookup(FUSE_ROOT_ID, "0", &root), 0);
 	return root;
-}
-
-static inline void remove_tree(int dir_fd, const char *name)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct dirent *e;
-	DIR *d;
-
-	if (fd < 0) {
-		unlinkat(dir_fd, name, 0);
-		return;
-	}
-	d = fdopendir(fd);
-	while (d && (e = readdir(d)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			remove_tree(fd, e->d_name);
-	if (d)
-		closedir(d);
-	unlinkat(dir_fd, name, AT_REMOVEDIR);
 }
 
 static inline void finish(void)

@@ -12,6 +12,7 @@
 #include "image/digest.h"
 #include "image/erofs.h"
 #include "image/image.h"
+#include "remove_tree.h"
 
 /* A member of a tar archive: header and content. */
 static void add(struct buf *b, const char *name, char type, const void *data, size_t len,
@@ -93,32 +94,11 @@ static void set_up(struct fixture *f)
 	ASSERT_EQ(store_open(f->home, &f->store, &f->err), 0);
 }
 
-static void remove_tree(int at, const char *name);
-
 static void tear_down(struct fixture *f)
 {
 	store_close(f->store);
 	remove_tree(AT_FDCWD, f->dir);
 	(void)close(f->home);
-}
-
-#include <dirent.h>
-
-static void remove_tree(int at, const char *name)
-{
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		if (unlinkat(fd, e->d_name, 0) < 0)
-			remove_tree(fd, e->d_name);
-	}
-	if (d)
-		(void)closedir(d);
-	(void)unlinkat(at, name, AT_REMOVEDIR);
 }
 
 /* Layer, config and manifest of one small image. */

@@ -54,10 +54,10 @@ TEST(written_in_place)
 	struct frame f;
 	size_t at;
 
-	ASSERT_EQ(buf_add_str(&b, "before"), 0);
+	ASSERT_EQ(buf_add(&b, "before", 6), 0);
 	ASSERT_EQ(frame_begin(&b, FRAME_TTY, &at), 0);
 	ASSERT_EQ(at, 6);
-	ASSERT_EQ(buf_add_str(&b, "hello"), 0);
+	ASSERT_EQ(buf_add(&b, "hello", 5), 0);
 	ASSERT_EQ(frame_end(&b, at), 0);
 	ASSERT_EQ(frame_next(b.data + at, b.len - at, &f), FRAME_HEADER + 5);
 	ASSERT_EQ(frame_begin(&b, FRAME_TTY, &at), 0);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
-#include <dirent.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "remove_tree.h"
 #include "runtime/internal.h"
 
 static char dir[64], path[128];
@@ -32,25 +32,6 @@ static void make_dir(void)
 	ASSERT(mkdtemp(dir));
 }
 
-/* What a home of these tests may hold; two levels. */
-static void remove_tree(const char *at, int depth)
-{
-	DIR *d = opendir(at);
-	struct dirent *e;
-	char child[512];
-
-	while (d && (e = readdir(d))) {
-		if (e->d_name[0] == '.' && (!e->d_name[1] || e->d_name[1] == '.'))
-			continue;
-		(void)snprintf(child, sizeof(child), "%s/%s", at, e->d_name);
-		if (unlink(child) < 0 && depth > 0)
-			remove_tree(child, depth - 1);
-	}
-	if (d)
-		(void)closedir(d);
-	(void)rmdir(at);
-}
-
 static int mode_of(const char *name)
 {
 	struct stat st;
@@ -72,7 +53,7 @@ TEST(modes_are_made_and_repaired)
 	ASSERT_EQ(chmod(in_home("run"), 0777), 0);
 	home_close(open_home());
 	ASSERT_EQ(mode_of("run"), 0700);
-	remove_tree(dir, 4);
+	remove_tree(AT_FDCWD, dir);
 }
 
 static void add_sandbox(struct home *home, char *id, char *name, bool ephemeral)
@@ -146,7 +127,7 @@ TEST(leftovers_are_taken_over)
 	ASSERT_EQ(access(in_home("run/2222222222222222"), F_OK), -1);
 	ASSERT_EQ(access(in_home("run/3333333333333333"), F_OK), -1);
 	home_close(home);
-	remove_tree(dir, 4);
+	remove_tree(AT_FDCWD, dir);
 }
 
 TEST(what_lives_is_left_alone)
@@ -175,7 +156,7 @@ TEST(what_lives_is_left_alone)
 	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
 	ASSERT_EQ(err.number, ERR_NR_SANDBOX_NOT_FOUND);
 	home_close(home);
-	remove_tree(dir, 4);
+	remove_tree(AT_FDCWD, dir);
 }
 
 TEST(a_create_that_fails_leaves_nothing)
@@ -207,7 +188,7 @@ TEST(a_create_that_fails_leaves_nothing)
 	free(json);
 	ASSERT_EQ(rmdir(in_home("run")), 0);
 	home_close(home);
-	remove_tree(dir, 4);
+	remove_tree(AT_FDCWD, dir);
 }
 
 TAP_MAIN()
