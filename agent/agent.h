@@ -30,6 +30,7 @@ struct agent {
 	int upper_fd;		  /* owned; folder on the ext4 upper, -1 if there is none */
 	int console_fd;		  /* owned; non-blocking, -1 if there is none */
 	int children_fd;	  /* owned; signalfd of SIGCHLD */
+	loop_id reap_id;	  /* more children to reap than one batch */
 	bool stopping;
 };
 

@@ -51,9 +51,9 @@ static _Noreturn void report(const struct child_args *c, const char *kind, int s
 	_exit(127);
 }
 
-static void write_text(int dir, const char *path, const char *text)
+static void write_text(const char *path, const char *text)
 {
-	AUTO_CLOSE int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd >= 0)
 		(void)!write(fd, text, strlen(text));
@@ -65,7 +65,7 @@ static void leave_agent(void)
 	sigset_t none;
 
 	(void)setsid();
-	write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0");
+	write_text("/proc/self/oom_score_adj", "0");
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);

@@ -34,15 +34,14 @@ static void protect_self(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-static void on_children(void *user, uint32_t events)
+/* A signal stands for any number of children: what a batch leaves has no other. */
+static void reap(void *user)
 {
 	struct agent *a = user;
-	struct signalfd_siginfo info;
-	int fd = a->children_fd;
+	int n = 0;
 
-	while (read(fd, &info, sizeof(info)) > 0)
-		;
-	for (int i = 0; i < REAP_BATCH; i++) {
+	a->reap_id = 0;
+	for (; n < REAP_BATCH; n++) {
 		int status;
 		pid_t pid = waitpid(-1, &status, WNOHANG);
 
@@ -50,8 +49,21 @@ static void on_children(void *user, uint32_t events)
 			break;
 		session_reaped(a, pid, status);
 	}
+	if (n == REAP_BATCH)
+		defer(a->loop, reap, a, &a->reap_id);
 	session_sweep(a);
 	shutdown_check(a);
+}
+
+static void on_children(void *user, uint32_t events)
+{
+	struct agent *a = user;
+	struct signalfd_siginfo info;
+
+	while (read(a->children_fd, &info, sizeof(info)) > 0)
+		;
+	loop_remove(a->loop, &a->reap_id);
+	reap(a);
 }
 
 static int watch_children(struct agent *a, struct failure *f)

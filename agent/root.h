@@ -6,7 +6,7 @@
 
 /*
  * The root of the guest from the boot message: partitions, lower side, upper side, kernel
- * modules and user mounts; all of it in the initramfs, at /newroot.
+ * modules and user mounts; all of it in the initramfs, at /.root.
  */
 
 /**

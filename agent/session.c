@@ -30,12 +30,13 @@
 #include "control.h"
 #include "ends.h"
 #include "pty.h"
+#include "shutdown.h"
 #include "stream.h"
 
 #define INPUT_PAUSE (256u << 10)		   /* bytes that the program did not take yet */
 #define INPUT_MAX   (INPUT_PAUSE + FRAME_MAX_DATA) /* one more frame may be on its way */
 #define READ_CHUNK  (64u << 10)			   /* bytes of one read of output */
-#define SILENCE_NS  (100 * NS_PER_MS)		   /* runtime.md section 9, "Background children" */
+#define SILENCE_NS  (100 * NS_PER_MS) /* docs/internals/agent-protocol.md, "End of a program" */
 #define DRAIN_NS    NS_PER_S
 #define HANGUP_NS   (2 * NS_PER_S) /* between HUP and KILL when the client is gone */
 
@@ -127,9 +128,20 @@ static bool is_empty(const struct session *s)
 
 static void outputs_resume(struct session *s);
 
+static uint32_t exit_code(int status)
+{
+	return WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) : 128 + (uint32_t)WTERMSIG(status);
+}
+
+static uint32_t exit_signal(int status)
+{
+	return WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0;
+}
+
 static void end_client(void *user)
 {
 	struct session *s = user;
+	struct agent *a = s->agent;
 
 	s->soon = 0;
 	if (s->client)
@@ -137,25 +149,21 @@ static void end_client(void *user)
 	s->client = false;
 	s->state = SESSION_LINGERING;
 	if (s->started) {
-		s->agent->n_live--;
-		control_session(s->agent,
-				&(struct session_event){
-					.session = s->id,
-					.ended = true,
-					.main = s->req.main,
-					.code = WIFEXITED(s->wait_status)
-							? (uint32_t)WEXITSTATUS(s->wait_status)
-							: 128 + (uint32_t)WTERMSIG(s->wait_status),
-					.signal = WIFSIGNALED(s->wait_status)
-							  ? (uint32_t)WTERMSIG(s->wait_status)
-							  : 0,
-					.n_live = s->agent->n_live,
-				});
+		a->n_live--;
+		control_session(a, &(struct session_event){
+					   .session = s->id,
+					   .ended = true,
+					   .main = s->req.main,
+					   .code = exit_code(s->wait_status),
+					   .signal = exit_signal(s->wait_status),
+					   .n_live = a->n_live,
+				   });
 	}
 	if (is_empty(s))
 		session_free(s);
 	else
 		outputs_resume(s);
+	shutdown_check(a);
 }
 
 /* The last frame is in the stream's buffer, or there is no client. */
@@ -225,9 +233,8 @@ static void outputs_pause(struct session *s)
 static void session_exited(struct session *s)
 {
 	struct exec_exited e = {
-		.code = WIFEXITED(s->wait_status) ? (uint32_t)WEXITSTATUS(s->wait_status)
-						  : 128 + (uint32_t)WTERMSIG(s->wait_status),
-		.signal = WIFSIGNALED(s->wait_status) ? (uint32_t)WTERMSIG(s->wait_status) : 0,
+		.code = exit_code(s->wait_status),
+		.signal = exit_signal(s->wait_status),
 		.core = WIFSIGNALED(s->wait_status) && WCOREDUMP(s->wait_status),
 		.timed_out = s->timed_out,
 		.oom = s->oom,

@@ -7,7 +7,7 @@
 #include "agent.h"
 
 /* Streams of clients, and the programs that they run. */
-#define SESSIONS_MAX 1024 /* streams and lingering sessions; runtime.md section 8 */
+#define SESSIONS_MAX 1024 /* streams and lingering sessions */
 
 /* Take over a connection. */
 void session_accept(struct agent *a, int fd);

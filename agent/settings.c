@@ -120,8 +120,13 @@ static void write_hostname(const struct boot_spec *s, int root)
 static void make_tmp(int root, const char *path)
 {
 	AUTO_CLOSE int made = path_make_dir(root, path);
-	AUTO_CLOSE int fd = made < 0 ? made : path_open(root, path, O_RDONLY | O_DIRECTORY, 0);
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
 
+	/* The overlay copies up what gets a mode, even the same. */
+	if (made >= 0 && fstat(made, &st) == 0 && (st.st_mode & 07777) == 01777)
+		return;
+	fd = made < 0 ? made : path_open(root, path, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0 || fchmod(fd, 01777) < 0)
 		log_warn("make '%s': errno %d", path, fd < 0 ? -fd : errno);
 }

@@ -37,8 +37,10 @@ static void flush(struct stream *s)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			s->blocked = true;
 			return;
+		}
 		if (n <= 0) {
 			die(s);
 			return;
@@ -47,6 +49,18 @@ static void flush(struct stream *s)
 	}
 	if (s->broken && !s->dead)
 		die(s);
+}
+
+/* Whoever pushed while the socket was full waits for this. */
+static bool is_drained(const struct stream *s)
+{
+	return s->blocked && !s->dead && s->out.len == 0;
+}
+
+static void tell_drained(struct stream *s)
+{
+	s->blocked = false;
+	s->ops->drained(s->user);
 }
 
 static void parse(struct stream *s)
@@ -75,6 +89,8 @@ static void soon(void *user)
 		s->ops->lost(s->user);
 		return;
 	}
+	if (is_drained(s))
+		tell_drained(s);
 	parse(s);
 	if (!s->dead)
 		set_events(s);
@@ -103,12 +119,11 @@ static void read_some(struct stream *s)
 static void on_event(void *user, uint32_t events)
 {
 	struct stream *s = user;
-	bool was_busy = s->out.len > 0;
 
 	if (events & EPOLLOUT)
 		flush(s);
-	if (!s->dead && was_busy && s->out.len == 0)
-		s->ops->drained(s->user);
+	if (is_drained(s))
+		tell_drained(s);
 	if (!s->dead && (events & EPOLLIN) && !s->paused && !s->broken) {
 		read_some(s);
 		parse(s);
@@ -151,6 +166,8 @@ void stream_push(struct stream *s)
 	if (s->dead)
 		return;
 	flush(s);
+	if (is_drained(s))
+		defer(s->loop, soon, s, &s->soon);
 	if (!s->dead)
 		set_events(s);
 }

@@ -20,9 +20,9 @@
 struct stream_ops {
 	/* A whole frame; borrowed for the call. */
 	void (*frame)(void *user, const struct frame *f);
-	/* All that was sent has left the buffer. */
+	/* The buffer is empty again after the socket had been full. */
 	void (*drained)(void *user);
-	/* The peer is gone, or broke the protocol (and was told). Once. */
+	/* The peer is gone, or was refused (and told). Once. */
 	void (*lost)(void *user);
 };
 
@@ -33,12 +33,13 @@ struct stream {
 	struct buf in, out;
 	const struct stream_ops *ops;
 	void *user;
-	bool paused; /* frames wait */
-	bool dead;   /* lost() was told or is under way */
-	bool broken; /* lost() when out is empty: the peer broke the protocol */
+	bool paused;  /* frames wait */
+	bool blocked; /* the socket was full: drained() is owed */
+	bool dead;    /* lost() was told or is under way */
+	bool broken;  /* lost() when out is empty: the peer was refused */
 };
 
-/* Room below which stream_send() of one data frame cannot fail for want of room. */
+/* Most bytes that wait to be sent. An empty buffer has room for any data frame. */
 #define STREAM_OUT_MAX (1u << 20) /* bytes */
 
 /* Take over a non-blocking @fd, also on failure. */
@@ -59,7 +60,7 @@ static inline bool stream_idle(const struct stream *s)
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 
-/* Send FRAME_ERROR `protocol` about a frame of @type, then lose the stream. */
+/* Send FRAME_ERROR @code about a frame of @type, then lose the stream. */
 void stream_refuse(struct stream *s, const char *code, uint16_t type);
 /* Send FRAME_ERROR `unsupported`; the stream goes on. */
 void stream_unsupported(struct stream *s, uint16_t type);
