@@ -25,6 +25,7 @@ struct source {
 	enum source_kind kind;
 	uint32_t generation; /* never 0, so that no id is 0 */
 	int fd;
+	uint32_t events; /* as registered */
 	uint64_t deadline_ns;
 	loop_fd_fn fd_fn;
 	loop_fn timer_fn;
@@ -157,6 +158,7 @@ int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void 
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0)
 		return -errno;
 	s->kind = SOURCE_FD;
+	s->events = events;
 	s->fd = fd;
 	s->fd_fn = fn;
 	s->user = user;
@@ -170,8 +172,9 @@ void loop_set_events(struct loop *loop, loop_id id, uint32_t events)
 	struct epoll_event ev = { .events = events, .data.u64 = id };
 
 	/* The descriptor is registered, so this cannot fail but for want of kernel memory. */
-	if (s && s->kind == SOURCE_FD)
-		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, s->fd, &ev);
+	if (s && s->kind == SOURCE_FD && s->events != events &&
+	    epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, s->fd, &ev) == 0)
+		s->events = events;
 }
 
 int loop_add_timer(struct loop *loop, uint64_t deadline_ns, loop_fn fn, void *user, loop_id *ret_id)

@@ -215,7 +215,6 @@ static void blk_free(struct virtio_device *dev)
 	free(blk);
 }
 
-#define BIT(n) (1ull << (n))
 #define BLK_FEATURES                                                                               \
 	(BIT(VIRTIO_BLK_F_SIZE_MAX) | BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |     \
 	 BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH))

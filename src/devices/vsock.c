@@ -296,7 +296,7 @@ static void vsock_reset(struct virtio_device *dev)
 		return;
 	v->driver_seen = false;
 	v->n_resets = 0;
-	if (v->down)
+	if (v->down && dev->transport)
 		v->down(v->down_user);
 	close_all(v);
 }

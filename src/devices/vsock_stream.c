@@ -123,10 +123,8 @@ void vsock_stream_touch(struct vsock_stream *s)
 		events |= EPOLLIN;
 	if (s->to_host.len > 0)
 		events |= EPOLLOUT;
-	if (s->id != 0 && events != s->events) {
+	if (s->id != 0)
 		loop_set_events(s->v->loop, s->id, events);
-		s->events = events;
-	}
 	if (!s->in_ready && has_packet(s)) {
 		TAILQ_INSERT_TAIL(&s->v->ready, s, by_turn);
 		s->in_ready = true;

@@ -24,8 +24,6 @@ struct engine {
 	const struct engine_ops *ops;
 };
 
-enum engine_kind { ENGINE_KVM, ENGINE_QEMU, ENGINE_KIND_MAX };
-
 /* A device and the loop whose thread owns it. */
 struct engine_device {
 	struct virtio_device *dev; /* borrowed */

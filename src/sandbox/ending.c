@@ -137,7 +137,8 @@ static unsigned engine_gone(struct ending *e, enum end_event event)
 		e->reason = REASON_BOOT_FAILED;
 	else if (e->reason == REASON_NONE && event == EVENT_ENGINE_FAILED)
 		e->reason = REASON_ENGINE_FAILED;
-	else if (e->reason == REASON_NONE && event == EVENT_ENGINE_PANIC)
+	else if ((e->reason == REASON_NONE || e->reason == REASON_GUEST_POWEROFF) &&
+		 event == EVENT_ENGINE_PANIC) /* a panic ends in a reset, which looks like one */
 		e->reason = REASON_GUEST_PANIC;
 	else if (e->reason == REASON_NONE)
 		e->reason = REASON_GUEST_POWEROFF;

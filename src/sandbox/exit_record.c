@@ -43,7 +43,7 @@ int exit_record_encode(struct buf *b, const struct exit_record *r)
 	return json_out_end(&o);
 }
 
-int exit_record_write(int dir_fd, const struct exit_record *record, struct err *err)
+int exit_record_write(int dir_fd, const struct exit_record *record, bool durable, struct err *err)
 {
 	AUTO(buf_done) struct buf b = { 0 };
 	AUTO_CLOSE int fd = -1;
@@ -59,7 +59,7 @@ int exit_record_write(int dir_fd, const struct exit_record *record, struct err *
 	r = io_write_full(fd, b.data, b.len);
 	if (r < 0)
 		return err_sys(err, -r, "write the exit record");
-	if (fsync(fd) < 0)
+	if (durable && fsync(fd) < 0)
 		return err_sys(err, errno, "write the exit record");
 	if (renameat(dir_fd, TMP_NAME, dir_fd, EXIT_RECORD_NAME) < 0)
 		return err_sys(err, errno, "rename the exit record");

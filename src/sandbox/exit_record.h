@@ -28,8 +28,9 @@ MUST_CHECK int exit_record_encode(struct buf *b, const struct exit_record *r);
 
 /**
  * exit_record_write() - Leave it in @dir_fd, complete or not at all
+ * @durable:	Also after a crash of the host, which costs a sync
  * @err:	IO
  */
-int exit_record_write(int dir_fd, const struct exit_record *r, struct err *err);
+int exit_record_write(int dir_fd, const struct exit_record *r, bool durable, struct err *err);
 
 #endif /* SANDBOX_EXIT_RECORD_H */

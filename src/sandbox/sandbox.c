@@ -112,7 +112,7 @@ static void write_record(struct sandbox *s)
 	record.console_tail = tail.data;
 	record.console_tail_len = tail.len;
 	read_boot_id(record.boot);
-	if (exit_record_write(LAUNCH_FD_RUN_DIR, &record, &err) < 0)
+	if (exit_record_write(LAUNCH_FD_RUN_DIR, &record, !s->spec->remove_run_dir, &err) < 0)
 		log_error("%s", err.msg);
 }
 

@@ -34,7 +34,6 @@
 #include "virtio/vhost_user_msg.h"
 
 #define MSGS_PER_CALL 16 /* messages that one event takes, so that queues get their turn */
-#define BIT(n)	      (1ull << (n))
 
 #define TRANSPORT_FEATURES                                                                         \
 	(BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |                              \
@@ -79,13 +78,6 @@ static void signal_fd(int fd)
 	/* It can only fail when the counter is full, and then the other side is due anyway. */
 	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
 		return;
-}
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
 }
 
 /* Queues */
@@ -226,7 +218,7 @@ static void ring_stop(struct ring *r)
 	ring_pause(r);
 	r->started = false;
 	loop_remove(r->vu->loop, &r->kick_id);
-	close_fd(&r->kick_fd);
+	close_auto(&r->kick_fd);
 }
 
 static bool any_started(const struct vhost_user *vu)
@@ -243,15 +235,19 @@ static void reset_device(struct vhost_user *vu)
 	vu->broken = false;
 }
 
-/* Close and unmap all; harmless a second time. */
+/*
+ * Close and unmap all; harmless a second time.  The device gives up what it has, but no driver
+ * asked it to: without a transport it tells nobody that the guest went down.
+ */
 static void hang_up(struct vhost_user *vu)
 {
+	vu->dev->transport = NULL;
 	for (uint16_t i = 0; i < vu->dev->ops->n_queues; i++) {
 		struct ring *r = &vu->rings[i];
 
 		ring_stop(r);
-		close_fd(&r->call_fd);
-		close_fd(&r->err_fd);
+		close_auto(&r->call_fd);
+		close_auto(&r->err_fd);
 	}
 	reset_device(vu);
 	loop_remove(vu->loop, &vu->again_id);
@@ -325,7 +321,6 @@ static int set_features(struct vhost_user *vu, uint64_t features)
 	if (any_started(vu))
 		return features == vu->features ? 0 : -EBUSY;
 	vu->features = features;
-	vu->dev->acked = features & ~BIT(VU_F_PROTOCOL_FEATURES);
 	return 0;
 }
 
@@ -461,7 +456,7 @@ static int set_vring_call(struct ring *r, struct vu_msg *msg)
 
 	if (e < 0)
 		return e;
-	close_fd(&r->call_fd);
+	close_auto(&r->call_fd);
 	r->call_fd = fd;
 	if (fd >= 0 && r->call_due) {
 		r->call_due = false;
@@ -476,7 +471,7 @@ static int set_vring_err(struct ring *r, struct vu_msg *msg)
 
 	if (e < 0)
 		return e;
-	close_fd(&r->err_fd);
+	close_auto(&r->err_fd);
 	r->err_fd = fd;
 	return 0;
 }
@@ -681,7 +676,6 @@ void vhost_user_free(struct vhost_user *vu)
 	if (!vu)
 		return;
 	hang_up(vu);
-	vu->dev->transport = NULL;
 	vu->dev->transport_data = NULL;
 	free(vu);
 }

@@ -318,7 +318,7 @@ static void qemu_free(struct engine *e)
 		siginfo_t info;
 
 		(void)waitid((idtype_t)P_PIDFD, (id_t)q->pidfd, &info, WEXITED);
-		(void)close(q->pidfd);
+		close_auto(&q->pidfd);
 	}
 	if (q->stderr_fd >= 0)
 		(void)close(q->stderr_fd);
