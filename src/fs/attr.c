@@ -11,7 +11,7 @@
 
 static int reply_attr(struct fs_req *req, const struct stat *st)
 {
-	struct fuse_attr_out out = { .attr_valid = 1 }; /* s; fs.md, 4 */
+	struct fuse_attr_out out = { .attr_valid = 1 }; /* seconds */
 
 	attr_from_stat(st, &out.attr);
 	return req_reply(req, &out, sizeof(out));

@@ -174,16 +174,12 @@ static struct owner_slot *mem_slot(struct owner_slot *slots, size_t n_slots,
 /* Make the table at most half full, without what was dropped. */
 static int mem_reserve(struct owner_mem *m)
 {
-	size_t n_slots = MEM_FIRST_SLOTS, live = 1;
+	size_t n_slots = MEM_FIRST_SLOTS;
 	struct owner_slot *slots;
 
 	if (m->n_slots && m->n + 1 <= m->n_slots / 2)
 		return 0;
-	for (size_t i = 0; i < m->n_slots; i++)
-		live += m->slots[i].used && !m->slots[i].dropped;
-	if (live > OWNER_MEM_MAX)
-		return -ENOSPC;
-	while (n_slots < 4 * live)
+	while (n_slots < 4 * (m->n_live + 1))
 		n_slots *= 2;
 	slots = calloc(n_slots, sizeof(*slots));
 	if (!slots)
@@ -226,13 +222,20 @@ int owner_mem_set(struct owner_mem *m, const struct owner_key *key, const struct
 	if (rec)
 		r = mem_reserve(m);
 	if (r == 0 && m->n_slots) {
+		bool live;
+
 		slot = mem_slot(m->slots, m->n_slots, key);
-		if (!slot->used && rec)
-			m->n++;
-		if (rec)
+		live = slot->used && !slot->dropped;
+		if (rec && !live && m->n_live == OWNER_MEM_MAX) {
+			r = -ENOSPC;
+		} else if (rec) {
+			m->n += !slot->used;
+			m->n_live += !live;
 			*slot = (struct owner_slot){ .key = *key, .rec = *rec, .used = true };
-		else if (slot->used)
+		} else if (live) {
+			m->n_live--;
 			slot->dropped = true;
+		}
 	}
 	pthread_mutex_unlock(&m->lock);
 	return r;

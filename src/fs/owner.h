@@ -75,8 +75,8 @@ struct owner_key {
 
 struct owner_mem {
 	pthread_mutex_t lock;
-	struct owner_slot *slots; /* owned; a power of two of them */
-	size_t n_slots, n;
+	struct owner_slot *slots;  /* owned; a power of two of them */
+	size_t n_slots, n, n_live; /* n: used ones, dropped or not */
 };
 
 MUST_CHECK int owner_mem_init(struct owner_mem *m);
@@ -86,6 +86,6 @@ bool owner_mem_get(struct owner_mem *m, const struct owner_key *key, struct owne
 MUST_CHECK int owner_mem_set(struct owner_mem *m, const struct owner_key *key,
 			     const struct owner_record *rec);
 
-#define OWNER_MEM_MAX 65536 /* records; 4 MiB */
+#define OWNER_MEM_MAX 65536 /* records of one mount; 16 MiB at most */
 
 #endif /* FS_OWNER_H */

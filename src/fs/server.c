@@ -181,7 +181,7 @@ void attr_from_stat(const struct stat *st, struct fuse_attr *attr)
 int entry_fill(struct fs_server *fs, const struct fs_obj *dir, struct fs_obj *obj,
 	       const struct stat *st, struct fuse_entry_out *ret)
 {
-	struct fuse_entry_out e = { .entry_valid = 1, .attr_valid = 1 }; /* s; fs.md, 4 */
+	struct fuse_entry_out e = { .entry_valid = 1, .attr_valid = 1 }; /* seconds */
 	bool submount =
 		S_ISDIR(st->st_mode) && (obj->backend != dir->backend || obj->dev != dir->dev);
 	int r = node_intern(fs, obj, &e.nodeid);
@@ -356,7 +356,7 @@ static int serve(struct fs_req *req, const struct op *op)
 	}
 	r = op->fn(req);
 	node_put(req->fs, req->node);
-	/* Shortages of the server are no business of a guest program (fs.md, 13). */
+	/* Shortages of the server are no business of a guest program (docs/internals/fs.md, Rules). */
 	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
 		return -EIO;
 	return r == -ENOSYS ? -EOPNOTSUPP : r;

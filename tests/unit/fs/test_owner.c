@@ -207,11 +207,19 @@ TEST(records_in_memory)
 	ASSERT(owner_mem_get(&m, &(struct owner_key){ 1, 4321, 1 }, &rec));
 	ASSERT_EQ(rec.uid, 4321);
 	ASSERT(!owner_mem_get(&m, &(struct owner_key){ 2, 4321, 1 }, &rec));
+	/* Full: an old record changes, a new one needs the room of another. */
+	ASSERT_EQ(owner_mem_set(&m, &(struct owner_key){ 1, 0, 1 }, &rec), 0);
+	ASSERT_EQ(owner_mem_set(&m, &(struct owner_key){ 3, 1, 1 }, &rec), -ENOSPC);
 	ASSERT_EQ(owner_mem_set(&m, &(struct owner_key){ 1, 4321, 1 }, NULL), 0);
 	ASSERT(!owner_mem_get(&m, &(struct owner_key){ 1, 4321, 1 }, &rec));
-	for (uint64_t i = 0; r == 0 && i < 4 * OWNER_MEM_MAX; i++)
+	for (uint64_t i = 0; r == 0 && i < 2 * OWNER_MEM_MAX; i++) {
 		r = owner_mem_set(&m, &(struct owner_key){ 3, i, 1 }, &rec);
-	ASSERT_EQ(r, -ENOSPC);
+		if (r == 0)
+			r = owner_mem_set(&m, &(struct owner_key){ 3, i, 1 }, NULL);
+	}
+	ASSERT_EQ(r, 0);
+	ASSERT_EQ(owner_mem_set(&m, &(struct owner_key){ 3, 1, 1 }, &rec), 0);
+	ASSERT_EQ(owner_mem_set(&m, &(struct owner_key){ 3, 2, 1 }, &rec), -ENOSPC);
 	owner_mem_done(&m);
 }
 
