@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 /*
- * Option tables.  One row drives parsing, --help, --tree, the manual and shell completion.
+ * Option tables.  One row drives parsing, --help and --tree.
  * Options stand before or after the arguments, as --opt value, --opt=value, -oVALUE or grouped
  * short flags; what follows the first "--" is left alone.
  */

@@ -13,7 +13,7 @@
 /*
  * What a disk is made of.  A back end knows no guest: it gets offsets and memory.  All
  * calls block and come from one thread at a time.  Offsets and lengths are bytes, multiples
- * of BLOCK_SECTOR, and lie within size: block_read() and the others check that once, for
+ * of BLOCK_SECTOR, and lie within size: block_readv() and the others check that once, for
  * all back ends.
  */
 #define BLOCK_SECTOR 512
@@ -57,7 +57,7 @@ struct block_extent {
 	uint64_t file_offset; /* bytes; a multiple of BLOCK_SECTOR */
 	uint64_t len;	      /* bytes; the disk rounds it up to a sector; past the file's end
 			       * reads as zeros */
-	int fd;		    /* owned by the disk once it is made; extents may share one: see dup */
+	int fd;		    /* owned by the disk once it is made; a dup() where they share a file */
 	bool writable;	    /* else writes fail with -EROFS */
 	bool volatile_data; /* flush does nothing: nobody will want it after a crash */
 };

@@ -83,7 +83,7 @@ void boot_spec_done(struct boot_spec *s);
 
 /* Why something could not be done: boot, a program, a launch. */
 struct failure {
-	char stage[24];	   /* of runtime.md section 2: "mount", "user", "init" ... */
+	char stage[24];	   /* "agent", "disk", "mount", "main" ... */
 	char kind[24];	   /* exec: "not-found", "not-executable", "bad-cwd" ...; else "" */
 	int32_t sys;	   /* errno, 0 for none */
 	char subject[256]; /* path, name: what it is about */

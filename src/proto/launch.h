@@ -70,7 +70,7 @@ MUST_CHECK int launch_spec_encode(struct buf *b, const struct launch_spec *s);
 MUST_CHECK int launch_spec_decode(const void *data, size_t len, struct launch_spec *s);
 
 struct launch_progress {
-	char stage[24]; /* monitor confined engine kernel agent mounts ready */
+	char stage[24]; /* monitor engine agent mounts ready */
 	uint64_t at_ns; /* CLOCK_MONOTONIC */
 };
 MUST_CHECK int launch_progress_encode(struct buf *b, const struct launch_progress *x);
@@ -89,7 +89,7 @@ MUST_CHECK int stop_request_decode(const void *payload, size_t len, struct stop_
  * The exit record, RUN_DIR/exit.json, written by msb-sandbox under a temporary name and
  * renamed: {"v":1,"id","name","engine","boot","started_at","ended_at" (wall clock, ns),
  * "reason","detail","stage","errno","main":{"code","signal"} or null,"flushed",
- * "console_tail"}.  Reasons: runtime.md section 1.
+ * "console_tail"}.  Reasons: sandbox/ending.c.
  */
 #define EXIT_RECORD_NAME "exit.json"
 #define EXIT_RECORD_MAX	 65536 /* bytes */

@@ -17,7 +17,7 @@
 #include "proto/launch.h"
 #include "runtime/internal.h"
 
-#define PIECE_ALIGN (2ull << 20) /* bytes; image.md section 7 */
+#define PIECE_ALIGN (2ull << 20) /* bytes; docs/internals/image.md, EROFS */
 #define SECTOR	    512u
 #define MAX_FDS	    128 /* of base/spawn.c */
 

@@ -23,7 +23,7 @@
 /* ---- util.c ---- */
 
 int err_no_memory(struct err *err);
-/* The JSON of a finished writer as a string of its own; @o_error is json_out_end()'s. */
+/* The JSON of a finished writer as a string of its own. */
 MUST_CHECK int take_json(struct buf *b, char **ret_json, struct err *err);
 /* @n_digits lower-case hex digits from the kernel's random numbers, and a NUL. */
 MUST_CHECK int random_hex(char *out, size_t n_digits);
@@ -180,7 +180,7 @@ struct sandbox {
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
 	int run_dir; /* owned */
-	int pidfd;   /* owned; -1 once the end was seen */
+	int pidfd;   /* owned; -1 before the boot */
 	bool ephemeral;
 	uint64_t stop_timeout_ms;
 	char *shell;			 /* owned */

@@ -3,7 +3,7 @@
  * DOC: one boot
  *
  * All that the monitor needs is opened here and inherited by number (proto/launch.h); it gets no
- * path, no environment and no argument that means anything.  The two specs lie in sealed memory
+ * path but that of QEMU, no environment and no argument that means anything.  The two specs lie in sealed memory
  * files, the lock is ours until the monitor has it, the watchdog's writing end stays with us.
  */
 #include "proto/launch.h"

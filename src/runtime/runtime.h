@@ -47,7 +47,7 @@ MUST_CHECK int home_spec_check(struct home *home, const char *spec, char **ret_n
 MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, const char *name,
 			       char **ret_json, struct err *err);
 MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
-/* [{"name","id","status","reason","image","created_at",...}] */
+/* [{"name","id","status","reason","ephemeral","exit_code","created_at",...}] */
 MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
 /* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first. */
 MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool force,

@@ -16,7 +16,7 @@
  */
 struct exec_stream;
 
-/* Values are those of <microsandbox.h>; src/lib/stream.c checks it. */
+/* Values are those of <microsandbox.h>; src/lib/sandbox.c checks it. */
 enum stream_event_type {
 	STREAM_STARTED = 1,
 	STREAM_DATA = 2,
