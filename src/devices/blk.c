@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/iov.h"
 #include "block/block.h"
 #include "devices/devices.h"
 #include "virtio/device.h"
-#include "virtio/iov.h"
 
 #define BLK_QUEUE_SIZE 256
 #define BLK_SEG_MAX    (BLK_QUEUE_SIZE - 2) /* header and status take a descriptor each */

@@ -22,9 +22,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/iov.h"
 #include "base/log.h"
 #include "devices/vsock_stream.h"
-#include "virtio/iov.h"
 
 #define VSOCK_RX	 0
 #define VSOCK_TX	 1

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "base/iov.h"
 #include "fs/internal.h"
 
 #define COPY_MAX (64u << 20) /* bytes of one COPY_FILE_RANGE: longer ones come again */
@@ -113,7 +114,8 @@ int do_read(struct fs_req *req)
 	if (!handle)
 		return -EBADF;
 	n = ops->read(handle->file, iov,
-		      fs_iov_slice(req->out, req->n_out, sizeof(struct fuse_out_header), len, iov),
+		      (int)iov_slice(req->out, (size_t)req->n_out, sizeof(struct fuse_out_header),
+				     len, iov),
 		      in.offset);
 	handle_put(req->fs, handle);
 	if (n < 0)
@@ -148,8 +150,8 @@ int do_write(struct fs_req *req)
 	if (!handle)
 		return -EBADF;
 	n = ops->write(handle->file, iov,
-		       fs_iov_slice(req->in, req->n_in, req->in_skip, in.size, iov), in.offset,
-		       how);
+		       (int)iov_slice(req->in, (size_t)req->n_in, req->in_skip, in.size, iov),
+		       in.offset, how);
 	handle_put(req->fs, handle);
 	if (n < 0)
 		return (int)n;

@@ -236,10 +236,6 @@ MUST_CHECK int req_take_text(struct fs_req *req, char *buf, size_t size);
 /* Append to the reply. -EIO if there is no room. */
 MUST_CHECK int req_reply(struct fs_req *req, const void *data, size_t len);
 
-/* iov[0..n) without its first @skip bytes, @len bytes at most; returns how many vectors. */
-int fs_iov_slice(const struct iovec *iov, int n, size_t skip, size_t len, struct iovec *dst);
-size_t fs_iov_total(const struct iovec *iov, int n);
-
 void attr_from_stat(const struct stat *st, struct fuse_attr *attr);
 /* Tell the guest of @obj (owned from the call on), an entry of @dir. */
 MUST_CHECK int entry_fill(struct fs_server *fs, const struct fs_obj *dir, struct fs_obj *obj,

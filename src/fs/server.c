@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/iov.h"
 #include "base/log.h"
 #include "fs/internal.h"
 
@@ -32,37 +33,6 @@
 	 FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO |     \
 	 FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_SUBMOUNTS |            \
 	 FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | FUSE_INIT_EXT)
-
-size_t fs_iov_total(const struct iovec *iov, int n)
-{
-	size_t total = 0;
-
-	for (int i = 0; i < n; i++)
-		if (__builtin_add_overflow(total, iov[i].iov_len, &total))
-			return SIZE_MAX;
-	return total;
-}
-
-int fs_iov_slice(const struct iovec *iov, int n, size_t skip, size_t len, struct iovec *dst)
-{
-	int n_dst = 0;
-
-	for (int i = 0; i < n && len > 0 && n_dst < FS_MAX_IOV; i++) {
-		size_t part;
-
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
-			continue;
-		}
-		part = iov[i].iov_len - skip;
-		if (part > len)
-			part = len;
-		dst[n_dst++] = (struct iovec){ (char *)iov[i].iov_base + skip, part };
-		skip = 0;
-		len -= part;
-	}
-	return n_dst;
-}
 
 int req_take(struct fs_req *req, void *buf, size_t len)
 {
@@ -114,33 +84,13 @@ int req_take_name(struct fs_req *req, char *buf)
 	return 0;
 }
 
-/* Write at @off of the reply, its header included; the room was checked. */
-static void put_out(const struct fs_req *req, size_t off, const void *data, size_t len)
-{
-	const char *from = data;
-
-	for (int i = 0; i < req->n_out && len > 0; i++) {
-		size_t part;
-
-		if (off >= req->out[i].iov_len) {
-			off -= req->out[i].iov_len;
-			continue;
-		}
-		part = req->out[i].iov_len - off;
-		if (part > len)
-			part = len;
-		memcpy((char *)req->out[i].iov_base + off, from, part);
-		from += part;
-		len -= part;
-		off = 0;
-	}
-}
-
 int req_reply(struct fs_req *req, const void *data, size_t len)
 {
 	if (len > req->out_room - req->out_len)
 		return -EIO;
-	put_out(req, sizeof(struct fuse_out_header) + req->out_len, data, len);
+	/* All of it: the room was checked. */
+	IGNORE_RESULT(iov_copy_in(req->out, (size_t)req->n_out,
+				  sizeof(struct fuse_out_header) + req->out_len, data, len));
 	req->out_len += len;
 	return 0;
 }
@@ -374,12 +324,13 @@ ssize_t fs_server_handle(struct fs_server *fs, const struct iovec *in, int n_in,
 
 	if (n_in < 0 || n_in > FS_MAX_IOV || n_out < 0 || n_out > FS_MAX_IOV)
 		return -EPROTO;
-	req.in_left = fs_iov_total(in, n_in);
+	if (iov_total(in, (size_t)n_in, &req.in_left) < 0 ||
+	    iov_total(out, (size_t)n_out, &room) < 0)
+		return -EPROTO;
 	if (req_take(&req, &req.h, sizeof(req.h)) < 0)
 		return -EPROTO;
 	if (req.h.opcode < sizeof(ops) / sizeof(ops[0]))
 		op = &ops[req.h.opcode];
-	room = fs_iov_total(out, n_out);
 	if (room < sizeof(oh) && !(op->flags & OP_NO_REPLY))
 		return -EPROTO;
 	req.out_room = room < sizeof(oh) ? 0 : room - sizeof(oh);
@@ -399,7 +350,7 @@ ssize_t fs_server_handle(struct fs_server *fs, const struct iovec *in, int n_in,
 	oh.error = r;
 	if (r == 0)
 		oh.len += (uint32_t)req.out_len;
-	put_out(&req, 0, &oh, sizeof(oh));
+	IGNORE_RESULT(iov_copy_in(out, (size_t)n_out, 0, &oh, sizeof(oh)));
 	return oh.len;
 }
 

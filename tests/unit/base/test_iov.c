@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
-#include "virtio/iov.h"
-#include "virtio/memory.h"
+#include "base/iov.h"
 
 static char a[] = "abc", b[] = "", c3[] = "defgh";
 static struct iovec iov[3] = { { a, 3 }, { b, 0 }, { c3, 5 } };
@@ -46,24 +45,6 @@ TEST(the_total_is_bounded)
 	big[1].iov_len = 1;
 	ASSERT_EQ(iov_total(big, 2, &len), -EOVERFLOW);
 	ASSERT_EQ(len, UINT32_MAX);
-}
-
-TEST(memory_is_found_by_region)
-{
-	static uint8_t low[4096], high[4096];
-	const struct guest_mem mem = { .n_regions = 2,
-				       .regions = { { low, 0, 4096 }, { high, 0x10000, 4096 } } };
-	uint32_t hint = 7;
-
-	ASSERT(mem_at(&mem, 0, 4096) == low);
-	ASSERT(mem_at_hint(&mem, 0x10001, 4095, &hint) == high + 1);
-	ASSERT_EQ(hint, 1);
-	ASSERT(mem_at_hint(&mem, 5, 1, &hint) == low + 5);
-	ASSERT_EQ(hint, 0);
-	ASSERT(!mem_at(&mem, 1, 4096));
-	ASSERT(!mem_at(&mem, 4096, 1));
-	ASSERT(!mem_at(&mem, 0xffff, 2));
-	ASSERT(!mem_at(&mem, 0x10000, UINT64_MAX));
 }
 
 TAP_MAIN()

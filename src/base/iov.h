@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef VIRTIO_IOV_H
-#define VIRTIO_IOV_H
+#ifndef BASE_IOV_H
+#define BASE_IOV_H
 
 #include <stddef.h>
 #include <sys/uio.h>
 
 #include "base/err.h"
 
-/* A chain's iovecs as one run of bytes.  The memory is the guest's: copy out, then judge. */
+/* Iovecs as one run of bytes.  The memory may be the guest's: copy out, then judge. */
 
 /**
  * iov_copy_out() - Copy from iov[0..n) to a buffer of ours
@@ -32,4 +32,4 @@ MUST_CHECK int iov_total(const struct iovec *iov, size_t n, size_t *ret_len);
 MUST_CHECK size_t iov_slice(const struct iovec *iov, size_t n, size_t offset, size_t len,
 			    struct iovec *out);
 
-#endif /* VIRTIO_IOV_H */
+#endif /* BASE_IOV_H */
