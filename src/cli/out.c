@@ -170,10 +170,18 @@ void out_size(uint64_t bytes, char *buf, size_t size)
 	(void)snprintf(buf, size, i == 0 ? "%.0f %s" : "%.1f %s", v, units[i]);
 }
 
+void out_write_failed(int sys)
+{
+	(void)fprintf(stderr, "error: write to standard output: %s\n", strerrordesc_np(sys));
+}
+
 int out_finish(int code)
 {
 	errno = 0;
-	if (fflush(stdout) == EOF && errno == EPIPE)
+	if (fflush(stdout) != EOF)
+		return code;
+	if (errno == EPIPE)
 		return EXIT_PIPE_CLOSED;
-	return code;
+	out_write_failed(errno);
+	return EXIT_ITEM_FAILED;
 }

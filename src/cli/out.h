@@ -30,7 +30,10 @@ void out_table_free(struct out_table *t);
 /* "14.0 MiB" */
 void out_size(uint64_t bytes, char *buf, size_t size);
 
-/* Flush standard output: @code, or EXIT_PIPE_CLOSED if its reader went away. */
+/* Tell that standard output takes no more, errno @sys. */
+void out_write_failed(int sys);
+
+/* Flush standard output: @code, EXIT_PIPE_CLOSED if its reader went away, 1 if it failed. */
 int out_finish(int code);
 
 #endif /* CLI_OUT_H */

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/out.h"
@@ -32,7 +31,7 @@ struct state {
 	char in[PUMP_CHUNK];
 	size_t in_len, in_pos;
 	bool in_ended;
-	bool out_closed; /* nobody reads our stdout any more */
+	int out_code; /* exit code once our stdout takes nothing any more; 0: it does */
 	uint64_t impatient_ns[PUMP_IMPATIENT];
 	struct pump_end end;
 	bool ended;
@@ -87,18 +86,43 @@ static int take_input(struct state *s)
 	return send_input(s);
 }
 
+/* io_write_full() for a descriptor that others may have made non-blocking. */
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n >= 0) {
+			data += n;
+			len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			(void)poll(&p, 1, -1);
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}
+
 static void put_output(struct state *s, const struct msb_event *ev)
 {
 	int fd = ev->channel == MSB_STDERR ? STDERR_FILENO : STDOUT_FILENO, r;
 
-	if (s->out_closed && fd == STDOUT_FILENO)
+	if (s->out_code && fd == STDOUT_FILENO)
 		return;
-	r = io_write_full(fd, ev->data, ev->len);
-	if (r == -EPIPE && fd == STDOUT_FILENO) {
-		s->out_closed = true;
-		/* As if the program had written to the closed pipe itself. */
-		IGNORE_RESULT(msb_exec_signal(s->p->stream, SIGPIPE, NULL) < 0);
+	r = write_all(fd, ev->data, ev->len);
+	if (r == 0 || fd == STDERR_FILENO) /* there is no place to tell that stderr failed */
+		return;
+	s->out_code = EXIT_PIPE_CLOSED;
+	if (r != -EPIPE) {
+		s->out_code = EXIT_MSB_FAILED;
+		tty_restore(&s->tty);
+		out_write_failed(-r);
 	}
+	/* As if the program had written to a closed pipe itself. */
+	IGNORE_RESULT(msb_exec_signal(s->p->stream, SIGPIPE, NULL) < 0);
 }
 
 /* Nothing was run: say why, as a shell would count it. */
@@ -152,8 +176,8 @@ static void on_exited(struct state *s, const struct msb_event *ev)
 			       (double)s->p->timeout_ms / 1000);
 		out_error(&error);
 	}
-	if (s->out_closed)
-		s->end.code = EXIT_PIPE_CLOSED;
+	if (s->out_code)
+		s->end.code = s->out_code;
 }
 
 static int on_end(struct state *s, const struct msb_event *ev)

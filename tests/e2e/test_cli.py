@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line itself: help, tree, usage errors. Nothing here boots a guest."""
 import json
+import subprocess
 
 import pytest
 
@@ -10,6 +11,13 @@ def test_version_text_and_json_agree(msb):
     assert text.returncode == 0
     assert text.stdout == f"msb {json.loads(msb('version', '--format', 'json').stdout)['version']}\n"
     assert msb("--version").stdout == text.stdout
+
+
+def test_a_full_stdout_is_an_error(home):
+    with open("/dev/full", "wb") as full:
+        p = home.start("--tree", stdout=full, stderr=subprocess.PIPE)
+    assert p.communicate()[1] == b"error: write to standard output: No space left on device\n"
+    assert p.returncode == 1
 
 
 def test_help_lists_the_commands_in_groups(msb):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb run on the built-in image: streams, exit codes, settings, terminals, signals."""
+import fcntl
 import hashlib
 import os
 import signal
@@ -126,6 +127,30 @@ def test_a_closed_stdout_ends_the_program_silently(home):
     assert p.stderr.read() == b""
     assert p.wait(BOOT_S) == 141
     p.stderr.close()
+
+
+@pytest.mark.parametrize("script", ["echo x", "while :; do echo x; done"])
+def test_a_full_stdout_ends_the_program_with_an_error(home, script):
+    with open("/dev/full", "wb") as full:
+        p = home.start("run", "busybox", "--", "sh", "-c", script, stdin=subprocess.DEVNULL,
+                       stdout=full, stderr=subprocess.PIPE)
+    assert p.communicate(timeout=BOOT_S)[1] == \
+        b"error: write to standard output: No space left on device\n"
+    assert p.returncode == 125
+
+
+def test_a_nonblocking_stdout_loses_nothing(home):
+    """Pieces of 64 KiB go into a pipe of one page."""
+    r, w = os.pipe()
+    fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(w, False)
+    p = home.start("run", "busybox", "--", "sh", "-c", "dd if=/dev/zero bs=64k count=160 2>/dev/null",
+                   stdin=subprocess.DEVNULL, stdout=w)
+    os.close(w)
+    with open(r, "rb") as pipe:
+        out = pipe.read()
+    assert p.wait(BOOT_S) == 0
+    assert len(out) == 160 << 16
 
 
 def test_signals_reach_the_program(home):
