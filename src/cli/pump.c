@@ -182,11 +182,20 @@ static void on_exited(struct state *s, const struct msb_event *ev)
 
 static int on_end(struct state *s, const struct msb_event *ev)
 {
+	AUTO(json_decref) json_t *root = NULL;
+	const char *message = "the sandbox ended";
+	struct err e = ERR_INIT;
+	struct json_at at;
+
 	s->ended = true;
 	if (ev->number == 0)
 		return 0;
-	return common_error(s->err, (int32_t)ev->number, "the connection to '%s' was lost: %s",
-			    s->p->sandbox, ev->json ? ev->json : "the sandbox ended");
+	if (ev->json &&
+	    json_parse("end", ev->json, strlen(ev->json), COMMON_JSON_MAX, &root, &e) == 0) {
+		at = json_root(root, "end");
+		IGNORE_RESULT(json_opt_str(&at, "message", &message, &e)); /* else the default */
+	}
+	return common_error(s->err, (int32_t)ev->number, "'%s': %s", s->p->sandbox, message);
 }
 
 static int take_events(struct state *s)

@@ -153,6 +153,16 @@ def test_a_nonblocking_stdout_loses_nothing(home):
     assert len(out) == 160 << 16
 
 
+def test_a_sandbox_that_is_killed_is_named(home):
+    p = home.start("run", "--name", "victim", "busybox", "--", "sh", "-c", "echo up; exec sleep 1000",
+                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "up\n"
+    os.kill(next(pid for pid, name in home.processes().items() if name == "msb-sandbox"), signal.SIGKILL)
+    err = p.communicate(timeout=BOOT_S)[1]
+    assert (p.returncode, err) == \
+        (125, "error: 'victim': the sandbox ended while the program was running\n")
+
+
 def test_signals_reach_the_program(home):
     p = home.start("run", "busybox", "--", "sh", "-c",
                    "trap 'echo got usr1; exit 7' USR1; echo ready; while :; do sleep 0.1; done",
