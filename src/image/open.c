@@ -184,13 +184,15 @@ int merged_make(struct store *s, const struct sha *diff_ids, const struct layer_
 	return open_merged(s, diff_ids, p, &fd, &size, err);
 }
 
-static int fill_extents(struct image *img, struct pieces *p, int merged_fd, uint64_t merged_size,
+/* Takes over the descriptors: *@merged_fd and those in @p. */
+static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uint64_t merged_size,
 			struct err *err)
 {
 	img->extents = calloc(p->n + 1, sizeof(*img->extents));
 	if (!img->extents)
 		return err_sys(err, ENOMEM, "opening an image");
-	img->extents[img->n_extents++] = (struct image_extent){ dup(merged_fd), 0, merged_size };
+	img->extents[img->n_extents++] =
+		(struct image_extent){ take_fd(merged_fd), 0, merged_size };
 	for (size_t i = 0; i < p->n; i++) {
 		if (p->layers[i].data_size == 0)
 			continue;
@@ -201,8 +203,6 @@ static int fill_extents(struct image *img, struct pieces *p, int merged_fd, uint
 		};
 	}
 	img->disk_size = erofs_data_start(merged_size, p->layers, p->n);
-	if (img->extents[0].fd < 0)
-		return err_sys(err, EMFILE, "opening an image");
 	return 0;
 }
 
@@ -261,7 +261,7 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 	img->config_digest = strdup(text);
 	if (!img->manifest_digest || !img->config_digest)
 		return err_sys(err, ENOMEM, "opening an image");
-	if (fill_extents(img, p, merged, merged_size, err) < 0)
+	if (fill_extents(img, p, &merged, merged_size, err) < 0)
 		return -err->code;
 	*ret_image = TAKE_PTR(img);
 	return 0;

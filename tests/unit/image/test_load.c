@@ -206,6 +206,8 @@ TEST(oci_layout_with_gzip)
 	ASSERT(img->user == NULL);
 	ASSERT_STR(img->workdir, "/w");
 	ASSERT_EQ(img->n_extents, 2);
+	for (size_t i = 0; i < img->n_extents; i++)
+		ASSERT_EQ(fcntl(img->extents[i].fd, F_GETFD), FD_CLOEXEC);
 	ASSERT_EQ(img->extents[1].disk_offset, 2 << 20);
 	ASSERT_EQ(img->extents[1].len, p.layer.len);
 	ASSERT_EQ(img->disk_size, 4 << 20);
