@@ -2,15 +2,14 @@
 /*
  * DOC: where the files of a boot are
  *
- * msb-sandbox, the initramfs, the kernel and its modules are looked for in MSB_LIBEXEC alone if
- * that is set; else beside this library (dladdr), in two layouts: installed
- * (PREFIX/lib/.../libmicrosandbox.so and PREFIX/lib/microsandbox, PREFIX/libexec/microsandbox)
- * and the build folder (BUILD/src/lib, BUILD/src/sandbox, BUILD/agent, BUILD/kernel).
+ * msb-sandbox, the initramfs, the kernel, its modules and the built-in images are looked for in
+ * MSB_LIBEXEC alone if that is set; else beside this library (dladdr), in two layouts: installed
+ * (PREFIX/lib/.../libmicrosandbox.so with PREFIX/lib/microsandbox or PREFIX/libexec/microsandbox)
+ * and the build folder (BUILD/src/lib with BUILD/libexec/microsandbox).
  * MSB_KERNEL overrules for the kernel; modules.erofs lies beside the kernel.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,9 +25,6 @@ static const char *const places[] = {
 	"../microsandbox",
 	"../libexec/microsandbox",
 	"../../libexec/microsandbox",
-	"../sandbox",
-	"../../agent",
-	"../../kernel",
 	NULL,
 };
 
@@ -45,24 +41,26 @@ void runtime_files_done(struct runtime_files *f)
 	*f = (struct runtime_files){ .kernel = -1, .initramfs = -1, .modules = -1 };
 }
 
-/* Folder of the file that holds this code: the library, or a program that links it statically. */
-static int own_folder(char *out, size_t size)
+/*
+ * Folder of the file that holds this code: the library, or a program that links it statically.
+ * NULL if it is unknown, or MSB_LIBEXEC takes its place.  Owned by the caller.
+ */
+static char *own_folder(const struct home *home)
 {
 	AUTO_FREE char *real = NULL;
 	char *slash;
 	Dl_info info;
 
-	if (!dladdr((void *)(uintptr_t)own_folder, &info) || !info.dli_fname)
-		return -ENOENT;
+	if (home->libexec || !dladdr((void *)(uintptr_t)own_folder, &info) || !info.dli_fname)
+		return NULL;
 	real = realpath(info.dli_fname, NULL);
 	if (!real) /* a program that was started by a name without a path */
 		real = realpath("/proc/self/exe", NULL);
 	slash = real ? strrchr(real, '/') : NULL;
-	if (!slash || (size_t)(slash - real) >= size)
-		return -ENOENT;
-	memcpy(out, real, (size_t)(slash - real));
-	out[slash - real] = '\0';
-	return 0;
+	if (!slash)
+		return NULL;
+	*slash = '\0';
+	return TAKE_PTR(real);
 }
 
 /* Path of the file @name if it is there. */
@@ -78,23 +76,29 @@ static char *file_in(const char *folder, const char *place, const char *name)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? TAKE_PTR(path) : NULL;
 }
 
-char *runtime_file_path(const struct home *home, const char *name)
+/* Path of the file @name; @own as from own_folder(). */
+static char *file_path(const struct home *home, const char *own, const char *name)
 {
-	char folder[PATH_MAX];
 	char *path = NULL;
 
 	if (home->libexec)
 		return file_in(home->libexec, ".", name);
-	if (own_folder(folder, sizeof(folder)) == 0)
-		for (size_t i = 0; !path && places[i]; i++)
-			path = file_in(folder, places[i], name);
+	for (size_t i = 0; own && !path && places[i]; i++)
+		path = file_in(own, places[i], name);
 	return path;
 }
 
-static int find_file(const struct home *home, const char *name, const char *what, char **ret_path,
-		     struct err *err)
+char *runtime_file_path(const struct home *home, const char *name)
 {
-	char *path = runtime_file_path(home, name);
+	AUTO_FREE char *own = own_folder(home);
+
+	return file_path(home, own, name);
+}
+
+static int find_file(const struct home *home, const char *own, const char *name, const char *what,
+		     char **ret_path, struct err *err)
+{
+	char *path = file_path(home, own, name);
 
 	if (path) {
 		*ret_path = path;
@@ -142,7 +146,8 @@ static int open_modules(const char *kernel, int *ret_fd, struct err *err)
 	return 0;
 }
 
-static int find_kernel(const struct home *home, struct runtime_files *f, struct err *err)
+static int find_kernel(const struct home *home, const char *own, struct runtime_files *f,
+		       struct err *err)
 {
 	AUTO_FREE char *path = NULL;
 	int r;
@@ -152,7 +157,7 @@ static int find_kernel(const struct home *home, struct runtime_files *f, struct 
 		if (!path)
 			return err_no_memory(err);
 	} else {
-		r = find_file(home, "vmlinux", "the guest kernel", &path, err);
+		r = find_file(home, own, "vmlinux", "the guest kernel", &path, err);
 		if (r < 0)
 			return r;
 	}
@@ -191,6 +196,7 @@ int runtime_files_find(const struct home *home, const struct spec *spec,
 {
 	AUTO(runtime_files_done)
 	struct runtime_files f = { .kernel = -1, .initramfs = -1, .modules = -1 };
+	AUTO_FREE char *own = own_folder(home);
 	AUTO_FREE char *initramfs = NULL;
 	bool kvm = spec->engine == SPEC_ENGINE_KVM ||
 		   (spec->engine == SPEC_ENGINE_AUTO && home->engine &&
@@ -204,11 +210,11 @@ int runtime_files_find(const struct home *home, const struct spec *spec,
 	}
 	r = find_qemu(home, &f.qemu, err);
 	if (r == 0)
-		r = find_file(home, "msb-sandbox", "msb-sandbox", &f.monitor, err);
+		r = find_file(home, own, "msb-sandbox", "msb-sandbox", &f.monitor, err);
 	if (r == 0)
-		r = find_kernel(home, &f, err);
+		r = find_kernel(home, own, &f, err);
 	if (r == 0)
-		r = find_file(home, "initramfs.cpio", "the initramfs", &initramfs, err);
+		r = find_file(home, own, "initramfs.cpio", "the initramfs", &initramfs, err);
 	if (r == 0)
 		r = open_file(initramfs, "the initramfs", &f.initramfs, err);
 	if (r < 0)
