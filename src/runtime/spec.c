@@ -2,7 +2,6 @@
 #include "runtime/spec.h"
 
 #include <ctype.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -572,8 +571,9 @@ int spec_parse(const void *text, size_t len, struct spec *ret_spec, struct err *
 }
 
 /* *path becomes absolute and free of links; it must be a folder. */
-static int resolve_folder(char **path, const char *home_dir, const char *what, struct err *err)
+static int resolve_folder(char **path, const char *home_dir, bool is_image, struct err *err)
 {
+	const char *what = is_image ? "image folder" : "bind";
 	AUTO_FREE char *expanded = NULL;
 	AUTO_FREE char *real = NULL;
 	struct stat st;
@@ -594,7 +594,12 @@ static int resolve_folder(char **path, const char *home_dir, const char *what, s
 				  *path);
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		err_set(err, ERR_INVALID, "%s '%s' is not a folder", what, *path);
+		if (is_image)
+			err_set(err, ERR_INVALID,
+				"'%s' is not a folder; an archive is loaded first: msb load -i %s",
+				*path, *path);
+		else
+			err_set(err, ERR_INVALID, "%s '%s' is not a folder", what, *path);
 		return err_detail(err, ERR_NR_NONE, *path);
 	}
 	free(*path);
@@ -602,34 +607,14 @@ static int resolve_folder(char **path, const char *home_dir, const char *what, s
 	return 0;
 }
 
-/* Is it a tar archive?  "ustar" stands at byte 257; gzip and zstd have their own first bytes. */
-static bool is_archive(const char *path)
-{
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	uint8_t head[512] = { 0 };
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    pread(fd, head, sizeof(head), 0) < 4)
-		return false;
-	return memcmp(head + 257, "ustar", 5) == 0 || memcmp(head, "\x1f\x8b", 2) == 0 ||
-	       memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0;
-}
-
 int spec_resolve(struct spec *spec, const char *home_dir, struct err *err)
 {
 	int r = 0;
 
-	if (spec->image_is_path && is_archive(spec->image)) {
-		err_set(err, ERR_INVALID,
-			"'%s' is an archive, not a folder; load it first: msb load -i %s",
-			spec->image, spec->image);
-		return err_detail(err, ERR_NR_NONE, spec->image);
-	}
 	if (spec->image_is_path)
-		r = resolve_folder(&spec->image, home_dir, "image folder", err);
+		r = resolve_folder(&spec->image, home_dir, true, err);
 	for (size_t i = 0; r == 0 && i < spec->n_mounts; i++)
-		r = resolve_folder(&spec->mounts[i].source, home_dir, "bind", err);
+		r = resolve_folder(&spec->mounts[i].source, home_dir, false, err);
 	return r;
 }
 

@@ -190,19 +190,21 @@ TEST(local_paths_must_be_folders)
 	}
 }
 
-TEST(an_archive_proposes_load)
+TEST(a_file_as_image_proposes_load)
 {
-	char path[] = "/tmp/msb-spec-XXXXXX", text[128], head[512] = { 0 };
+	char path[] = "/tmp/msb-spec-XXXXXX", text[128], want[128];
 	struct spec spec = { 0 };
 	struct err err = ERR_INIT;
 	int fd = mkstemp(path);
 
-	memcpy(head + 257, "ustar", 5);
-	ASSERT_EQ(write(fd, head, sizeof(head)), sizeof(head));
-	(void)snprintf(text, sizeof(text), "{\"image\":\"%s\"}", path);
+	ASSERT(fd >= 0);
+	(void)snprintf(text, sizeof(text), "{\"image\":{\"bind\":\"~/%s\"}}", path + 5);
+	(void)snprintf(want, sizeof(want),
+		       "'~/%s' is not a folder; an archive is loaded first: msb load -i ~/%s",
+		       path + 5, path + 5);
 	check(text, &spec);
-	ASSERT(spec_resolve(&spec, NULL, &err) < 0);
-	ASSERT(strstr(err.msg, "msb load -i"));
+	ASSERT(spec_resolve(&spec, "/tmp", &err) < 0);
+	ASSERT_STR(err.msg, want);
 	spec_done(&spec);
 	ASSERT_EQ(unlink(path), 0);
 	ASSERT_EQ(close(fd), 0);
