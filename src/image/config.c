@@ -39,7 +39,6 @@ void image_free(struct image *img)
 	free(img->workdir);
 	free(img->user);
 	free(img->stop_signal);
-	free(img->created);
 	free(img);
 }
 
@@ -52,6 +51,7 @@ void config_done(struct config *c)
 		*img = c->image;
 		image_free(img);
 	}
+	free(c->created);
 	free(c->os);
 	free(c->diff_ids);
 	*c = (struct config){ 0 };
@@ -157,7 +157,7 @@ static int parse_config(const struct json_at *root, struct config *c, struct err
 		return -err->code;
 	if (get_text(root, "architecture", &img->architecture, err) < 0 ||
 	    get_text(root, "os", &c->os, err) < 0 ||
-	    get_text(root, "created", &img->created, err) < 0 ||
+	    get_text(root, "created", &c->created, err) < 0 ||
 	    get_list(&run, "Env", &img->env, err) < 0 ||
 	    get_list(&run, "Entrypoint", &img->entrypoint, err) < 0 ||
 	    get_list(&run, "Cmd", &img->cmd, err) < 0 ||

@@ -28,7 +28,8 @@ DEFINE_AUTO(struct store *, store_close);
 struct loaded_image {
 	char *manifest_digest; /* "sha256:..." */
 	char *config_digest;
-	char **names; /* full references, "docker.io/library/debian:latest"; NULL-terminated */
+	char *created; /* RFC 3339 as in the config; NULL if it does not say */
+	char **names;  /* full references, "docker.io/library/debian:latest"; NULL-terminated */
 	size_t n_names;
 	uint64_t size; /* bytes of its layers' data files */
 };
@@ -67,7 +68,6 @@ struct image {
 	char *workdir;		      /* NULL if the image names none */
 	char *user;		      /* NULL likewise */
 	char *stop_signal;	      /* NULL likewise */
-	char *created;		      /* RFC 3339 as in the config; NULL likewise */
 	struct image_extent *extents; /* [merged][data 1][data 2]... */
 	size_t n_extents;
 	uint64_t disk_size; /* bytes; end of the last extent, a multiple of 2 MiB */

@@ -31,7 +31,8 @@ struct found {
 	struct member **layers;
 	size_t n_layers;
 	struct sha *diff_ids;
-	char **names; /* NULL-terminated */
+	char *created; /* as the config has it; NULL: not said */
+	char **names;  /* NULL-terminated */
 	size_t n_names;
 };
 
@@ -53,6 +54,7 @@ static void loader_done_auto(struct loader *l)
 		buf_done(&l->found[i].manifest);
 		free(l->found[i].layers);
 		free(l->found[i].diff_ids);
+		free(l->found[i].created);
 		strings_free(l->found[i].names);
 	}
 	free(l->found);
@@ -136,6 +138,7 @@ static int start_image(struct found *f, struct member *config, struct config *c,
 		return no_memory(err);
 	memcpy(f->diff_ids, c->diff_ids, n_layers * sizeof(*f->diff_ids));
 	f->n_layers = n_layers;
+	f->created = TAKE_PTR(c->created);
 	return 0;
 }
 
@@ -363,6 +366,7 @@ static int store_image(struct loader *l, struct found *f, struct loaded_image *r
 	ret->manifest_digest = strdup(text);
 	digest_text(config, text);
 	ret->config_digest = strdup(text);
+	ret->created = TAKE_PTR(f->created);
 	ret->names = f->names ? TAKE_PTR(f->names) : calloc(1, sizeof(char *));
 	ret->n_names = f->n_names;
 	return ret->manifest_digest && ret->config_digest && ret->names ? 0 : no_memory(err);
@@ -373,6 +377,7 @@ void load_result_done(struct load_result *r)
 	for (size_t i = 0; i < r->n_images; i++) {
 		free(r->images[i].manifest_digest);
 		free(r->images[i].config_digest);
+		free(r->images[i].created);
 		strings_free(r->images[i].names);
 	}
 	free(r->images);

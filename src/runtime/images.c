@@ -11,18 +11,15 @@
 
 static int record_image(struct home *home, const struct loaded_image *li, struct err *err)
 {
-	AUTO(image_free) struct image *image = NULL;
-	struct state_image row = { 0 };
-	int r = image_open(home->store, li->manifest_digest, &image, err);
+	struct state_image row = {
+		.manifest_digest = li->manifest_digest,
+		.config_digest = li->config_digest,
+		.created = li->created,
+		.size = li->size,
+		.loaded_at = clock_wall_ns(),
+	};
+	int r = state_image_put(home->state, &row, err);
 
-	if (r < 0)
-		return r;
-	row.manifest_digest = li->manifest_digest;
-	row.config_digest = li->config_digest;
-	row.created = image->created;
-	row.size = li->size;
-	row.loaded_at = clock_wall_ns();
-	r = state_image_put(home->state, &row, err);
 	for (size_t i = 0; r == 0 && i < li->n_names; i++)
 		r = state_ref_put(home->state, li->names[i], li->manifest_digest, err);
 	return r;

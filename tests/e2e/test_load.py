@@ -42,6 +42,7 @@ def sha(data):
 
 def docker_archive(layers, tag="test/image:1"):
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sh"]},
+                         "created": "2026-01-02T03:04:05Z",
                          "rootfs": {"type": "layers",
                                     "diff_ids": [f"sha256:{sha(x)}" for x in layers]}}).encode()
     out = io.BytesIO()
@@ -147,6 +148,12 @@ def test_ls_shows_a_table_and_quiet_names(home):
     assert table[0].split() == ["REFERENCE", "DIGEST", "SIZE", "CREATED"]
     assert table[1].startswith("docker.io/library/busybox:latest") or table[1].startswith("busybox")
     assert len(home.run("images", "ls", "-q").stdout.splitlines()) == 1
+
+
+def test_ls_shows_when_the_image_was_created(home):
+    assert home.run("load", input=docker_archive(LAYERS), text=False).returncode == 0
+    images = json.loads(home.run("image", "ls", "--format", "json").stdout)
+    assert images[0]["created"] == "2026-01-02T03:04:05Z"
 
 
 def test_the_home_is_private(home):

@@ -125,6 +125,7 @@ static void make_parts(struct parts *p, bool packed)
 			&p->config,
 			"{\"architecture\":\"amd64\",\"os\":\"linux\",\"config\":{\"Env\":[\"A=b\"],"
 			"\"Cmd\":[\"sh\"],\"Entrypoint\":null,\"User\":\"\",\"WorkingDir\":\"/w\"},"
+			"\"created\":\"2026-01-02T03:04:05Z\","
 			"\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[\"sha256:%s\"]}}",
 			p->diff_id),
 		0);
@@ -197,6 +198,7 @@ TEST(oci_layout_with_gzip)
 	(void)snprintf(want, sizeof(want), "sha256:%s", p.manifest_hex);
 	ASSERT_STR(r.images[0].manifest_digest, want);
 	ASSERT_EQ(r.images[0].size, p.layer.len);
+	ASSERT_STR(r.images[0].created, "2026-01-02T03:04:05Z");
 
 	ASSERT_EQ(image_open(f.store, want, &img, &f.err), 0);
 	ASSERT_STR(img->architecture, "amd64");
