@@ -21,10 +21,8 @@ void strings_free(char **list)
 	free(list);
 }
 
-void image_free(struct image *img)
+void image_done(struct image *img)
 {
-	if (!img)
-		return;
 	for (size_t i = 0; i < img->n_extents; i++) {
 		if (img->extents[i].fd >= 0)
 			(void)close(img->extents[i].fd);
@@ -39,18 +37,20 @@ void image_free(struct image *img)
 	free(img->workdir);
 	free(img->user);
 	free(img->stop_signal);
+	*img = (struct image){ 0 };
+}
+
+void image_free(struct image *img)
+{
+	if (!img)
+		return;
+	image_done(img);
 	free(img);
 }
 
 void config_done(struct config *c)
 {
-	struct image *img = malloc(sizeof(*img));
-
-	/* image_free() releases the struct too. */
-	if (img) {
-		*img = c->image;
-		image_free(img);
-	}
+	image_done(&c->image);
 	free(c->created);
 	free(c->os);
 	free(c->diff_ids);

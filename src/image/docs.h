@@ -79,6 +79,9 @@ static inline void docker_manifest_done_auto(struct docker_manifest *m)
 MUST_CHECK int docker_manifest_parse(const void *data, size_t len, struct docker_manifest *ret,
 				     struct err *err);
 
+/* image_free() for a struct image that is part of another. */
+void image_done(struct image *img);
+
 /* Free a list that ends with NULL. */
 void strings_free(char **list);
 

@@ -188,7 +188,7 @@ static int build(ext2_filsys fs, uint64_t size, struct err *err)
 int ext4_create(int fd, uint64_t size, struct err *err)
 {
 	struct ext2_super_block param;
-	__attribute__((cleanup(close_fs_auto))) ext2_filsys fs = NULL;
+	AUTO(close_fs) ext2_filsys fs = NULL;
 	char path[32];
 	errcode_t rc;
 

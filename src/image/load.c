@@ -409,7 +409,7 @@ int image_load(struct store *store, int fd, const char *what, struct load_result
 	       struct err *err)
 {
 	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
-	__attribute__((cleanup(loader_done_auto))) struct loader l = { .store = store };
+	AUTO(loader_done) struct loader l = { .store = store };
 	struct load_result r = { 0 };
 
 	if (store_tmp_open(store, &tmp, err) < 0 ||

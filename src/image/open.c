@@ -209,7 +209,7 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 static int read_docs(struct store *s, const uint8_t sha[SHA256_BYTES], struct manifest *m,
 		     struct config *c, struct err *err)
 {
-	__attribute__((cleanup(buf_done_auto))) struct buf doc = { 0 };
+	AUTO(buf_done) struct buf doc = { 0 };
 
 	if (store_get_blob(s, sha, MANIFEST_BYTES_MAX, &doc, err) < 0 ||
 	    manifest_parse(doc.data, doc.len, m, err) < 0)
