@@ -57,11 +57,6 @@ void config_done(struct config *c)
 	*c = (struct config){ 0 };
 }
 
-static int no_memory(struct err *err)
-{
-	return err_sys(err, ENOMEM, "reading an image config");
-}
-
 /* An absent, null or empty text is NULL. */
 static int get_text(const struct json_at *object, const char *key, char **ret, struct err *err)
 {
@@ -75,7 +70,7 @@ static int get_text(const struct json_at *object, const char *key, char **ret, s
 	if (strlen(text) > CONFIG_TEXT_MAX)
 		return json_complain(&at, err, "too long");
 	*ret = strdup(text);
-	return *ret ? 0 : no_memory(err);
+	return *ret ? 0 : err_no_memory(err);
 }
 
 /* A list of texts; absent and null are the empty list. */
@@ -88,7 +83,7 @@ static int get_list(const struct json_at *object, const char *key, char ***ret, 
 		return -err->code;
 	*ret = calloc(n + 1, sizeof(char *));
 	if (!*ret)
-		return no_memory(err);
+		return err_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
 		struct json_at item = json_item(&list, i);
 		const char *text;
@@ -99,7 +94,7 @@ static int get_list(const struct json_at *object, const char *key, char ***ret, 
 			return json_complain(&item, err, "too long");
 		(*ret)[i] = strdup(text);
 		if (!(*ret)[i])
-			return no_memory(err);
+			return err_no_memory(err);
 	}
 	return 0;
 }
@@ -124,7 +119,7 @@ static int get_digests(const struct json_at *list, const char *key, struct sha *
 		return -err->code;
 	*ret = calloc(n + 1, sizeof(**ret));
 	if (!*ret)
-		return no_memory(err);
+		return err_no_memory(err);
 	*ret_n = n;
 	for (size_t i = 0; i < n; i++) {
 		struct json_at item = json_item(list, i), digest = item;
@@ -285,7 +280,7 @@ int index_parse(const void *data, size_t len, struct index *ret, struct err *err
 		return -err->code;
 	x.entries = calloc(n + 1, sizeof(*x.entries));
 	if (!x.entries)
-		return no_memory(err);
+		return err_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
 		struct json_at item = json_item(&list, i);
 
@@ -349,7 +344,7 @@ int docker_manifest_parse(const void *data, size_t len, struct docker_manifest *
 		return -err->code;
 	m.images = calloc(n + 1, sizeof(*m.images));
 	if (!m.images)
-		return no_memory(err);
+		return err_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
 		struct json_at item = json_item(&root, i);
 

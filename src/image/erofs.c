@@ -372,7 +372,7 @@ int erofs_write(struct tree *t, const struct erofs_layer *layers, size_t n_layer
 	int r;
 
 	if (!buf || digest_new(&digest) < 0)
-		return err_sys(err, ENOMEM, "writing a tree");
+		return err_no_memory(err);
 	o.digest = digest;
 	if (erofs_plan(&p, t, layers, n_layers, marks, err) < 0)
 		return -err->code;

@@ -101,14 +101,14 @@ int layer_new(struct store_tmp *tmp, struct layer_writer **ret, struct err *err)
 	int r;
 
 	if (!w)
-		return err_sys(err, ENOMEM, "reading a layer");
+		return err_no_memory(err);
 	w->tmp = tmp;
 	w->data_fd = -1;
 	w->buf = malloc(COPY_BYTES);
 	if (!w->buf || digest_new(&w->raw) < 0 || digest_new(&w->unpacked) < 0 ||
 	    stream_new(on_unpacked, w, LAYER_BYTES_MAX, &w->stream) < 0 ||
 	    tar_new(&handler, w, &w->tar) < 0 || tree_init(&w->tree, &w->arena) < 0)
-		return err_sys(err, ENOMEM, "reading a layer");
+		return err_no_memory(err);
 	r = store_tmp_file(tmp, w->layer.data_name, &w->data_fd);
 	if (r < 0)
 		return err_sys(err, -r, "writing a layer");

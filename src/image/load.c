@@ -43,11 +43,6 @@ struct loader {
 	size_t n_found;
 };
 
-static int no_memory(struct err *err)
-{
-	return err_sys(err, ENOMEM, "loading an image");
-}
-
 static void loader_done_auto(struct loader *l)
 {
 	for (size_t i = 0; i < l->n_found; i++) {
@@ -87,7 +82,7 @@ static int add_name(struct found *f, const char *text, struct err *err)
 	}
 	p = reallocarray(f->names, f->n_names + 2, sizeof(*p));
 	if (!p)
-		return no_memory(err);
+		return err_no_memory(err);
 	f->names = p;
 	p[f->n_names++] = TAKE_PTR(full);
 	p[f->n_names] = NULL;
@@ -135,7 +130,7 @@ static int start_image(struct found *f, struct member *config, struct config *c,
 	f->layers = calloc(n_layers + 1, sizeof(struct member *));
 	f->diff_ids = calloc(n_layers + 1, sizeof(*f->diff_ids));
 	if (!f->layers || !f->diff_ids)
-		return no_memory(err);
+		return err_no_memory(err);
 	memcpy(f->diff_ids, c->diff_ids, n_layers * sizeof(*f->diff_ids));
 	f->n_layers = n_layers;
 	f->created = TAKE_PTR(c->created);
@@ -149,7 +144,7 @@ static int oci_image(struct loader *l, struct member *doc, const char *name, str
 	struct found *f = new_found(l);
 
 	if (!f || buf_add(&f->manifest, doc->doc.data, doc->doc.len) < 0)
-		return no_memory(err);
+		return err_no_memory(err);
 	if (manifest_parse(doc->doc.data, doc->doc.len, &m, err) < 0 ||
 	    start_image(f, archive_blob(&l->archive, m.config.b), &c, m.n_layers, err) < 0)
 		return -err->code;
@@ -195,7 +190,7 @@ static int make_manifest(struct found *f, struct err *err)
 			       f->layers[i]->layer.diff_id, f->layers[i]->layer.size);
 	json_put_end(&o);
 	json_put_end(&o);
-	return json_out_end(&o) < 0 ? no_memory(err) : 0;
+	return json_out_end(&o) < 0 ? err_no_memory(err) : 0;
 }
 
 /* "HEX.json": the name of a config is its digest. */
@@ -234,7 +229,7 @@ static int docker_image(struct loader *l, const struct docker_image *d, struct e
 	if (!f) {
 		f = new_found(l);
 		if (!f)
-			return no_memory(err);
+			return err_no_memory(err);
 		if (start_image(f, config, &c, d->n_layers, err) < 0)
 			return -err->code;
 		for (size_t i = 0; i < c.n_diff_ids; i++) {
@@ -340,7 +335,7 @@ static int merge(struct loader *l, const struct found *f, struct err *err)
 	AUTO_FREE struct layer_files *files = calloc(f->n_layers + 1, sizeof(*files));
 
 	if (!files)
-		return no_memory(err);
+		return err_no_memory(err);
 	for (size_t i = 0; i < f->n_layers; i++) {
 		memcpy(files[i].data, f->layers[i]->layer.data_name, STORE_NAME_MAX);
 		memcpy(files[i].tree, f->layers[i]->layer.tree_name, STORE_NAME_MAX);
@@ -369,7 +364,7 @@ static int store_image(struct loader *l, struct found *f, struct loaded_image *r
 	ret->created = TAKE_PTR(f->created);
 	ret->names = f->names ? TAKE_PTR(f->names) : calloc(1, sizeof(char *));
 	ret->n_names = f->n_names;
-	return ret->manifest_digest && ret->config_digest && ret->names ? 0 : no_memory(err);
+	return ret->manifest_digest && ret->config_digest && ret->names ? 0 : err_no_memory(err);
 }
 
 void load_result_done(struct load_result *r)
@@ -392,7 +387,7 @@ static int store_all(struct loader *l, struct load_result *r, struct err *err)
 	}
 	r->images = calloc(l->n_found + 1, sizeof(*r->images));
 	if (!r->images)
-		return no_memory(err);
+		return err_no_memory(err);
 	for (size_t i = 0; i < l->n_found; i++) {
 		r->n_images = i + 1;
 		if (store_image(l, &l->found[i], &r->images[i], err) < 0)

@@ -12,11 +12,6 @@
 
 #define BLOB_DIR "blobs/sha256/"
 
-static int no_memory(struct err *err)
-{
-	return err_sys(err, ENOMEM, "reading an archive");
-}
-
 static struct member *current(struct archive *a)
 {
 	return &a->members[a->n_members - 1];
@@ -42,7 +37,7 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 		struct member *p = reallocarray(a->members, cap, sizeof(*p));
 
 		if (!p)
-			return no_memory(err);
+			return err_no_memory(err);
 		a->members = p;
 		a->cap_members = cap;
 	}
@@ -55,7 +50,7 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 		m->link = strdup(e->link);
 	}
 	if (!m->name || (e->type != TAR_FILE && !m->link))
-		return no_memory(err);
+		return err_no_memory(err);
 	a->open = e->type == TAR_FILE;
 	a->decided = false;
 	a->n_head = 0;
@@ -98,7 +93,7 @@ static int bad_layer(struct archive *a, struct err *err)
 	m->kind = MEMBER_BAD;
 	m->bad = malloc(sizeof(*m->bad));
 	if (!m->bad)
-		return no_memory(err);
+		return err_no_memory(err);
 	*m->bad = *err;
 	*err = ERR_INIT;
 	return 0;
@@ -113,7 +108,7 @@ static int take(struct archive *a, const uint8_t *data, size_t len, struct err *
 		a->doc_bytes += len;
 		if (a->doc_bytes > ARCHIVE_DOC_BYTES_MAX)
 			return err_set(err, ERR_INVALID, "limit-exceeded: documents of an archive");
-		return buf_add(&m->doc, data, len) < 0 ? no_memory(err) : 0;
+		return buf_add(&m->doc, data, len) < 0 ? err_no_memory(err) : 0;
 	case MEMBER_LAYER:
 		return layer_feed(a->writer, data, len, err) < 0 ? bad_layer(a, err) : 0;
 	case MEMBER_OTHER:
@@ -218,7 +213,7 @@ int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *w
 	*a = (struct archive){ .tmp = tmp };
 	if (!buf || tar_new(&handler, a, &tar) < 0 ||
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
-		return no_memory(err);
+		return err_no_memory(err);
 	do {
 		n = io_read_full(fd, buf, COPY_BYTES);
 		if (n < 0)

@@ -12,11 +12,6 @@
  * the lower tree is still as the layer's maker saw it; then whiteouts and opaque marks hide, and
  * the entries are put in place.
  */
-static int no_memory(struct err *err)
-{
-	return err_sys(err, ENOMEM, "merging layers");
-}
-
 static int find_lower(struct tree *t, struct tree_dentry *link, struct err *err)
 {
 	const char *text = link->inode->text, *slash = strrchr(text, '/');
@@ -26,7 +21,7 @@ static int find_lower(struct tree *t, struct tree_dentry *link, struct err *err)
 	int r = tree_walk(t, text, slash ? (size_t)(slash - text) : 0, false, &dir);
 
 	if (r == -ENOMEM)
-		return no_memory(err);
+		return err_no_memory(err);
 	if (r == 0 && dir)
 		d = tree_lookup(t, dir, name, strlen(name));
 	if (!d || !d->inode || S_ISDIR(d->inode->mode))
@@ -119,7 +114,7 @@ static int put(struct tree *t, struct tree_inode *dir, struct tree_dentry *d, st
 	}
 	lower = tree_name(t, dir, d->name, d->len);
 	if (!lower)
-		return no_memory(err);
+		return err_no_memory(err);
 	if (!S_ISDIR(i->mode)) {
 		lower->inode = i->link_lower ? i->tmp : i;
 		return 0;
@@ -127,7 +122,7 @@ static int put(struct tree *t, struct tree_inode *dir, struct tree_dentry *d, st
 	if (dir->depth >= TREE_DEPTH_MAX)
 		return err_set(err, ERR_INVALID, "limit-exceeded: directories are too deep");
 	if (landing(t, dir, lower, i, &to) < 0)
-		return no_memory(err);
+		return err_no_memory(err);
 	return put_kids(t, to, i, err);
 }
 

@@ -75,7 +75,7 @@ static int merged_key(const struct sha *diff_ids, size_t n, uint8_t key[SHA256_B
 	AUTO(digest_free) struct digest *d = NULL;
 
 	if (digest_new(&d) < 0)
-		return err_sys(err, ENOMEM, "opening an image");
+		return err_no_memory(err);
 	digest_add(d, head, sizeof(head) - 1);
 	for (size_t i = 0; i < n; i++)
 		digest_add(d, diff_ids[i].b, SHA256_BYTES);
@@ -176,7 +176,7 @@ int merged_make(struct store *s, const struct sha *diff_ids, const struct layer_
 	uint64_t size;
 
 	if (!p)
-		return err_sys(err, ENOMEM, "merging layers");
+		return err_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
 		if (open_layer(s, &files[i], p, err) < 0)
 			return -err->code;
@@ -190,7 +190,7 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 {
 	img->extents = calloc(p->n + 1, sizeof(*img->extents));
 	if (!img->extents)
-		return err_sys(err, ENOMEM, "opening an image");
+		return err_no_memory(err);
 	img->extents[img->n_extents++] =
 		(struct image_extent){ take_fd(merged_fd), 0, merged_size };
 	for (size_t i = 0; i < p->n; i++) {
@@ -238,7 +238,7 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 	if (digest_parse(manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
 	if (!p)
-		return err_sys(err, ENOMEM, "opening an image");
+		return err_no_memory(err);
 	if (read_docs(store, sha, &m, &c, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < c.n_diff_ids; i++) {
@@ -253,14 +253,14 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 		return -err->code;
 	img = malloc(sizeof(*img));
 	if (!img)
-		return err_sys(err, ENOMEM, "opening an image");
+		return err_no_memory(err);
 	*img = c.image;
 	c.image = (struct image){ 0 };
 	digest_text(m.config.b, text);
 	img->manifest_digest = strdup(manifest_digest);
 	img->config_digest = strdup(text);
 	if (!img->manifest_digest || !img->config_digest)
-		return err_sys(err, ENOMEM, "opening an image");
+		return err_no_memory(err);
 	if (fill_extents(img, p, &merged, merged_size, err) < 0)
 		return -err->code;
 	*ret_image = TAKE_PTR(img);

@@ -270,7 +270,7 @@ int image_ref_parse(const char *text, char **ret_full, struct err *err)
 		     r.digest ? "@" : "", r.digest ? r.digest : "");
 	if (n < 0) {
 		full = NULL;
-		return err_sys(err, ENOMEM, "image name");
+		return err_no_memory(err);
 	}
 	*ret_full = TAKE_PTR(full);
 	return 0;

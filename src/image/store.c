@@ -71,7 +71,7 @@ int store_open(int home_fd, struct store **ret_store, struct err *err)
 	}
 	s = calloc(1, sizeof(*s));
 	if (!s)
-		return err_sys(err, ENOMEM, "opening the image store");
+		return err_no_memory(err);
 	s->dir_fd = TAKE_FD(dir);
 	*ret_store = s;
 	return 0;
@@ -239,7 +239,7 @@ int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,
 	buf_init(ret, max + 1);
 	room = buf_room(ret, (size_t)st.st_size + 1);
 	if (!room)
-		return err_sys(err, ENOMEM, "reading images/%s", name);
+		return err_no_memory(err);
 	n = io_read_full(fd, room, (size_t)st.st_size);
 	if (n < 0)
 		return err_sys(err, (int)-n, "reading images/%s", name);

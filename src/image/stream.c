@@ -74,7 +74,7 @@ static bool is_zstd(const uint8_t m[4])
 static int open_gzip(struct stream *s, struct err *err)
 {
 	if (inflateInit2(&s->z, GZIP_BITS) != Z_OK)
-		return err_sys(err, ENOMEM, "gunzip");
+		return err_no_memory(err);
 	s->z_open = true;
 	return 0;
 }
@@ -84,7 +84,7 @@ static int open_zstd(struct stream *s, struct err *err)
 	s->d = ZSTD_createDStream();
 	if (!s->d ||
 	    ZSTD_isError(ZSTD_DCtx_setParameter(s->d, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX)))
-		return err_sys(err, ENOMEM, "unzstd");
+		return err_no_memory(err);
 	return 0;
 }
 
@@ -103,7 +103,7 @@ static int feed_gzip(struct stream *s, const uint8_t *data, size_t len, struct e
 				continue;
 			}
 			if (inflateReset(&s->z) != Z_OK)
-				return err_sys(err, ENOMEM, "gunzip");
+				return err_no_memory(err);
 			s->between = false;
 		}
 		do {
@@ -165,7 +165,7 @@ static int start(struct stream *s, struct err *err)
 	if (s->form != PLAIN) {
 		s->buf = malloc(OUT_BYTES);
 		if (!s->buf)
-			return err_sys(err, ENOMEM, "decompressing");
+			return err_no_memory(err);
 		if ((s->form == GZIP ? open_gzip(s, err) : open_zstd(s, err)) < 0)
 			return -err->code;
 	}

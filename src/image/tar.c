@@ -113,11 +113,6 @@ static int broken(const struct tar *t, struct err *err, const char *what)
 		       t->name.data ? (const char *)t->name.data : "", t->entry.offset, what);
 }
 
-static int no_memory(struct err *err)
-{
-	return err_sys(err, ENOMEM, "reading a tar archive");
-}
-
 /* Octal with spaces or NUL around it, or base 256. Empty is 0. */
 static int field(const uint8_t *p, size_t len, int64_t *ret)
 {
@@ -189,7 +184,7 @@ static int set_text(struct buf *b, const void *text, size_t len, struct err *err
 {
 	buf_clear(b);
 	if (buf_add(b, text, len) < 0 || !buf_cstr(b))
-		return no_memory(err);
+		return err_no_memory(err);
 	return 0;
 }
 
@@ -204,10 +199,10 @@ static int header_name(struct tar *t, const uint8_t *b, struct err *err)
 	buf_clear(&t->name);
 	if (prefix &&
 	    (buf_add(&t->name, b + H_PREFIX, prefix) < 0 || buf_add_u8(&t->name, '/') < 0))
-		return no_memory(err);
+		return err_no_memory(err);
 	if (buf_add(&t->name, b + H_NAME, strnlen((const char *)b + H_NAME, 100)) < 0 ||
 	    !buf_cstr(&t->name))
-		return no_memory(err);
+		return err_no_memory(err);
 	return 0;
 }
 
@@ -220,7 +215,7 @@ static int add_chunk(struct tar *t, uint64_t offset, uint64_t len, struct err *e
 		struct tar_chunk *p = reallocarray(t->chunks, cap, sizeof(*p));
 
 		if (!p)
-			return no_memory(err);
+			return err_no_memory(err);
 		t->chunks = p;
 		t->cap_chunks = cap;
 	}
@@ -448,7 +443,7 @@ static int read_fields(struct tar *t, struct err *err)
 	if (r == 0)
 		r = pax_apply(&t->local, &t->fields, &key);
 	if (r == -ENOMEM)
-		return no_memory(err);
+		return err_no_memory(err);
 	if (r < 0)
 		return err_set(err, ERR_INVALID, "\"%.200s\" at byte %" PRIu64 ": %s for %s",
 			       (const char *)t->name.data, t->entry.offset,
@@ -488,7 +483,7 @@ static int end_meta(struct tar *t, struct err *err)
 		return broken(t, err, "broken pax header");
 	if (r == -ENOBUFS)
 		return broken(t, err, "limit-exceeded: pax headers");
-	return r < 0 ? no_memory(err) : 0;
+	return r < 0 ? err_no_memory(err) : 0;
 }
 
 /* Does the header describe the next one? */
@@ -615,7 +610,7 @@ static int content(struct tar *t, const uint8_t *data, size_t *len, struct err *
 	if (t->left > 0) {
 		n = n < t->left ? n : (size_t)t->left;
 		if (t->state == S_META && buf_add(&t->meta, data, n) < 0)
-			return no_memory(err);
+			return err_no_memory(err);
 		if (t->state == S_DATA && t->handler->data &&
 		    t->handler->data(t->user, data, n, err) < 0)
 			return -err->code;

@@ -29,7 +29,7 @@ static int bad_path(const struct tar_entry *e, int r, struct err *err)
 {
 	switch (r) {
 	case -ENOMEM:
-		return err_sys(err, ENOMEM, "reading a layer");
+		return err_no_memory(err);
 	case -ELOOP:
 		return bad_entry(e, err, "too many symlinks on its way");
 	case -ENAMETOOLONG:
@@ -343,7 +343,7 @@ static int resolve(struct tree *t, struct tree_inode *first, uint32_t id, struct
 
 		i->ino = id;
 		if (r == -ENOMEM)
-			return err_sys(err, ENOMEM, "reading a layer");
+			return err_no_memory(err);
 		if (r < 0)
 			return no_target(i, text, "no way to it", err);
 		if (d && d->inode->link_lower && d->inode->ino == id)

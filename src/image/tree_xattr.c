@@ -285,7 +285,7 @@ int tree_take_xattrs(struct tree *t, const struct tar_entry *e, struct tree_xatt
 				continue;
 		}
 		if (tree_add_xattr(t, &list, x->name, value, len) < 0)
-			return err_sys(err, ENOMEM, "reading a layer");
+			return err_no_memory(err);
 	}
 	*ret = list;
 	return 0;

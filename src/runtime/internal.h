@@ -22,7 +22,6 @@
 
 /* ---- util.c ---- */
 
-int err_no_memory(struct err *err);
 /* The JSON of a finished writer as a string of its own. */
 MUST_CHECK int take_json(struct buf *b, char **ret_json, struct err *err);
 /* @n_digits lower-case hex digits from the kernel's random numbers, and a NUL. */

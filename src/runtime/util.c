@@ -13,11 +13,6 @@
 #include "base/options.h"
 #include "runtime/internal.h"
 
-int err_no_memory(struct err *err)
-{
-	return err_sys(err, ENOMEM, "microsandbox");
-}
-
 int take_json(struct buf *b, char **ret_json, struct err *err)
 {
 	const char *text = buf_cstr(b);
