@@ -36,7 +36,6 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 #define log_warn(...)  log_at(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
-#define log_trace(...) log_at(LOG_TRACE, __VA_ARGS__)
 
 /*
  * For what a guest can repeat at will: at debug, and at most 10 lines a second for the

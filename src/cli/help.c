@@ -27,14 +27,13 @@ static void print_options(FILE *to, const struct opt *o)
 	}
 }
 
-void help_all(bool to_stderr)
+void help_all(void)
 {
-	FILE *to = to_stderr ? stderr : stdout;
 	const char *group = "";
 
-	(void)fprintf(to, "msb runs untrusted code in microVMs that are child processes.\n\n"
-			  "Usage: msb [GLOBAL OPTIONS] COMMAND [OPTIONS] [ARGUMENTS] "
-			  "[-- GUEST COMMAND...]\n");
+	printf("msb runs untrusted code in microVMs that are child processes.\n\n"
+	       "Usage: msb [GLOBAL OPTIONS] COMMAND [OPTIONS] [ARGUMENTS] "
+	       "[-- GUEST COMMAND...]\n");
 	for (size_t i = 0; commands[i]; i++) {
 		const struct command *c = commands[i];
 
@@ -42,13 +41,13 @@ void help_all(bool to_stderr)
 			continue;
 		if (strcmp(group, c->group) != 0) {
 			group = c->group;
-			(void)fprintf(to, "\n%s:\n", group);
+			printf("\n%s:\n", group);
 		}
-		(void)fprintf(to, "  %-12s%s\n", c->name, c->summary);
+		printf("  %-12s%s\n", c->name, c->summary);
 	}
-	(void)fprintf(to, "\nGlobal options:\n");
-	print_options(to, global_options);
-	(void)fprintf(to, "\n'msb COMMAND --help' tells more about one command.\n");
+	printf("\nGlobal options:\n");
+	print_options(stdout, global_options);
+	printf("\n'msb COMMAND --help' tells more about one command.\n");
 }
 
 void help_command(const char *path, const struct command *cmd, bool to_stderr)

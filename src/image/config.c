@@ -28,15 +28,12 @@ void image_done(struct image *img)
 			(void)close(img->extents[i].fd);
 	}
 	free(img->extents);
-	free(img->manifest_digest);
-	free(img->config_digest);
 	free(img->architecture);
 	strings_free(img->env);
 	strings_free(img->entrypoint);
 	strings_free(img->cmd);
 	free(img->workdir);
 	free(img->user);
-	free(img->stop_signal);
 	*img = (struct image){ 0 };
 }
 
@@ -52,7 +49,6 @@ void config_done(struct config *c)
 {
 	image_done(&c->image);
 	free(c->created);
-	free(c->os);
 	free(c->diff_ids);
 	*c = (struct config){ 0 };
 }
@@ -151,14 +147,12 @@ static int parse_config(const struct json_at *root, struct config *c, struct err
 	if (json_present(&ids) && get_digests(&ids, NULL, &c->diff_ids, &c->n_diff_ids, err) < 0)
 		return -err->code;
 	if (get_text(root, "architecture", &img->architecture, err) < 0 ||
-	    get_text(root, "os", &c->os, err) < 0 ||
 	    get_text(root, "created", &c->created, err) < 0 ||
 	    get_list(&run, "Env", &img->env, err) < 0 ||
 	    get_list(&run, "Entrypoint", &img->entrypoint, err) < 0 ||
 	    get_list(&run, "Cmd", &img->cmd, err) < 0 ||
 	    get_text(&run, "WorkingDir", &img->workdir, err) < 0 ||
-	    get_text(&run, "User", &img->user, err) < 0 ||
-	    get_text(&run, "StopSignal", &img->stop_signal, err) < 0)
+	    get_text(&run, "User", &img->user, err) < 0)
 		return -err->code;
 	if (!img->architecture)
 		return err_set(err, ERR_INVALID, "image config: architecture is missing");

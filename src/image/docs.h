@@ -16,7 +16,6 @@ struct sha {
 struct config {
 	struct image image; /* what the config says of a struct image */
 	char *created;	    /* RFC 3339; NULL: not said */
-	char *os;
 	struct sha *diff_ids;
 	size_t n_diff_ids;
 };

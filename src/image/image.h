@@ -61,13 +61,11 @@ struct image_extent {
 
 /* An image ready to be booted. */
 struct image {
-	char *manifest_digest, *config_digest;
 	char *architecture; /* "amd64" */
 	char **env;	    /* NULL-terminated lists; never NULL */
 	char **entrypoint, **cmd;
 	char *workdir;		      /* NULL if the image names none */
 	char *user;		      /* NULL likewise */
-	char *stop_signal;	      /* NULL likewise */
 	struct image_extent *extents; /* [merged][data 1][data 2]... */
 	size_t n_extents;
 	uint64_t disk_size; /* bytes; end of the last extent, a multiple of 2 MiB */

@@ -232,7 +232,6 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 	AUTO(image_free) struct image *img = NULL;
 	AUTO_CLOSE int merged = -1;
 	uint8_t sha[SHA256_BYTES];
-	char text[DIGEST_TEXT_MAX];
 	uint64_t merged_size = 0;
 
 	if (digest_parse(manifest_digest, sha) < 0)
@@ -256,11 +255,6 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 		return err_no_memory(err);
 	*img = c.image;
 	c.image = (struct image){ 0 };
-	digest_text(m.config.b, text);
-	img->manifest_digest = strdup(manifest_digest);
-	img->config_digest = strdup(text);
-	if (!img->manifest_digest || !img->config_digest)
-		return err_no_memory(err);
 	if (fill_extents(img, p, &merged, merged_size, err) < 0)
 		return -err->code;
 	*ret_image = TAKE_PTR(img);

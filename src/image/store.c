@@ -35,7 +35,7 @@ static void name_of(const char *folder, const uint8_t *sha, const char *suffix,
 	(void)snprintf(out, STORE_NAME_MAX, "%s/%s%s", folder, hex, suffix);
 }
 
-void store_blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX])
+static void blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX])
 {
 	name_of("blobs/sha256", sha, "", out);
 }
@@ -173,7 +173,7 @@ int store_tmp_file(struct store_tmp *t, char name[STORE_NAME_MAX], int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-int store_sync_dir(struct store *s, const char *name)
+static int sync_dir(struct store *s, const char *name)
 {
 	char folder[STORE_NAME_MAX];
 	const char *slash = strrchr(name, '/');
@@ -190,7 +190,7 @@ int store_publish(struct store_tmp *t, const char *name, int fd, const char *to,
 
 	if (fsync(fd) < 0 || renameat(dir, name, dir, to) < 0)
 		return err_sys(err, errno, "writing images/%s", to);
-	r = store_sync_dir(t->store, to);
+	r = sync_dir(t->store, to);
 	return r < 0 ? err_sys(err, -r, "writing images/%s", to) : 0;
 }
 
@@ -205,7 +205,7 @@ int store_put_blob(struct store_tmp *t, const void *data, size_t len, uint8_t re
 	int r;
 
 	digest_of(data, len, ret_sha);
-	store_blob_name(ret_sha, to);
+	blob_name(ret_sha, to);
 	if (fstatat(t->store->dir_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    (uint64_t)st.st_size == len)
 		return 0;
@@ -228,7 +228,7 @@ int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,
 	ssize_t n;
 
 	digest_text(sha, text);
-	store_blob_name(sha, name);
+	blob_name(sha, name);
 	fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "%s is not in the image store", text);

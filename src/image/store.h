@@ -18,7 +18,6 @@ struct store {
 	int dir_fd; /* MSB_HOME/images */
 };
 
-void store_blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_data_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_tree_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_merged_name(const uint8_t key[SHA256_BYTES], char out[STORE_NAME_MAX]);
@@ -50,8 +49,6 @@ MUST_CHECK int store_tmp_file(struct store_tmp *t, char name[STORE_NAME_MAX], in
 /* fsync, rename to @to, fsync of the folder. */
 MUST_CHECK int store_publish(struct store_tmp *t, const char *name, int fd, const char *to,
 			     struct err *err);
-/* Rename only; the file and its folder are synced by the caller. */
-MUST_CHECK int store_sync_dir(struct store *s, const char *name);
 
 /* A small document by its digest; the name must not exist with other content. */
 MUST_CHECK int store_put_blob(struct store_tmp *t, const void *data, size_t len,

@@ -51,11 +51,6 @@ void stream_free(struct stream *s)
 	free(s);
 }
 
-int stream_is_compressed(const struct stream *s)
-{
-	return s->form == GZIP || s->form == ZSTD;
-}
-
 static int give(struct stream *s, const uint8_t *data, size_t len, struct err *err)
 {
 	if (len > s->left)
@@ -187,7 +182,7 @@ int stream_finish(struct stream *s, struct err *err)
 {
 	if (s->form == UNKNOWN && start(s, err) < 0)
 		return -err->code;
-	if (stream_is_compressed(s) && !s->between)
+	if ((s->form == GZIP || s->form == ZSTD) && !s->between)
 		return err_set(err, ERR_INVALID, "the compressed data ends too early");
 	return 0;
 }

@@ -180,8 +180,8 @@ int json_get_array(const struct json_at *at, size_t max_items, size_t *ret_n, st
 	return 0;
 }
 
-int json_get_enum(const struct json_at *at, const char *const *names, unsigned *ret,
-		  struct err *err)
+static int get_enum(const struct json_at *at, const char *const *names, unsigned *ret,
+		    struct err *err)
 {
 	const char *word = "", *near;
 	AUTO(buf_done) struct buf all = { 0 };
@@ -232,7 +232,7 @@ int json_opt_enum(const struct json_at *object, const char *key, const char *con
 {
 	struct json_at at = json_member(object, key);
 
-	return json_present(&at) ? json_get_enum(&at, names, ret, err) : 0;
+	return json_present(&at) ? get_enum(&at, names, ret, err) : 0;
 }
 
 int json_only_keys(const struct json_at *object, const char *const *keys, struct err *err)

@@ -62,15 +62,13 @@ int json_get_u64(const struct json_at *at, uint64_t min, uint64_t max, uint64_t 
 int json_get_bool(const struct json_at *at, bool *ret, struct err *err);
 int json_get_object(const struct json_at *at, struct err *err);
 int json_get_array(const struct json_at *at, size_t max_items, size_t *ret_n, struct err *err);
-/* Index in @names (ended by NULL) of a string; an error suggests the nearest name. */
-int json_get_enum(const struct json_at *at, const char *const *names, unsigned *ret,
-		  struct err *err);
 
 /* The same for a member of an object that may be absent or null: *ret is left alone then. */
 int json_opt_str(const struct json_at *object, const char *key, const char **ret, struct err *err);
 int json_opt_u64(const struct json_at *object, const char *key, uint64_t min, uint64_t max,
 		 uint64_t *ret, struct err *err);
 int json_opt_bool(const struct json_at *object, const char *key, bool *ret, struct err *err);
+/* Index in @names (ended by NULL) of a string; an error suggests the nearest name. */
 int json_opt_enum(const struct json_at *object, const char *key, const char *const *names,
 		  unsigned *ret, struct err *err);
 

@@ -153,7 +153,8 @@ void spec_done(struct spec *spec)
 	*spec = (struct spec){ 0 };
 }
 
-bool spec_name_valid(const char *name)
+/* A sandbox, volume or snapshot name. */
+static bool name_valid(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -279,7 +280,7 @@ static int parse_name(const struct json_at *root, struct spec *s, struct err *er
 	struct json_at at = json_member(root, "name");
 	int r = copy_str(root, "name", &s->name, err);
 
-	if (r == 0 && s->name && !spec_name_valid(s->name))
+	if (r == 0 && s->name && !name_valid(s->name))
 		return json_complain(&at, err,
 				     "'%.140s' is no name: 1 to %d of letters, digits, '.', '_', "
 				     "'-', the first a letter or digit",

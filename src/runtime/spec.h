@@ -81,12 +81,6 @@ MUST_CHECK int spec_resolve(struct spec *spec, const char *home_dir, struct err 
 /* The spec as JSON with all defaults but without `reuse`: equal texts mean equal sandboxes. */
 MUST_CHECK int spec_normal(const struct spec *spec, char **ret_json, struct err *err);
 
-/* A sandbox, volume or snapshot name. */
-bool spec_name_valid(const char *name);
-
-/* What an exec request adds to struct exec_request: where the command comes from. */
-enum exec_source { EXEC_COMMAND, EXEC_SCRIPT, EXEC_DEFAULT, EXEC_SOURCE_MAX };
-
 /* What a sandbox knows about commands; all borrowed. */
 struct exec_defaults {
 	const struct str_list *entrypoint, *cmd;
