@@ -13,9 +13,10 @@ def test_version_text_and_json_agree(msb):
     assert msb("--version").stdout == text.stdout
 
 
-def test_a_full_stdout_is_an_error(home):
+@pytest.mark.parametrize("args", [[], ["--version"], ["--tree"], ["version"]])
+def test_a_full_stdout_is_an_error(home, args):
     with open("/dev/full", "wb") as full:
-        p = home.start("--tree", stdout=full, stderr=subprocess.PIPE)
+        p = home.start(*args, stdout=full, stderr=subprocess.PIPE)
     assert p.communicate()[1] == b"error: write to standard output: No space left on device\n"
     assert p.returncode == 1
 
