@@ -12,7 +12,7 @@ int dir_open(int dir_fd, const char *name, DIR **ret_dir)
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
 	if (!dir)
-		return -errno;
+		return errno > 0 ? -errno : -EIO;
 	(void)TAKE_FD(fd);
 	*ret_dir = dir;
 	return 0;
