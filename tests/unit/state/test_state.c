@@ -159,4 +159,56 @@ TEST(reopens_what_it_wrote_and_text_is_only_text)
 	drop(state);
 }
 
+/* Of which process a lock is on the database, as another process sees it; 0: none. */
+static pid_t locked_by(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[96];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/db", dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fcntl(fd, F_GETLK, &lock) < 0)
+		return -1;
+	return lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+}
+
+TEST(a_second_open_leaves_the_locks_of_the_first)
+{
+	struct state *state = fresh(), *second = NULL;
+	struct err err = ERR_INIT;
+	int status;
+	pid_t pid;
+
+	for (int i = 0; i < 2; i++) { /* while both are open, then after one is closed */
+		if (i == 0)
+			OK(state_open(dir, &second, &err));
+		else
+			state_close(second);
+		pid = fork();
+		if (pid == 0)
+			_exit(locked_by() == getppid() ? 0 : 1);
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		ASSERT_EQ(status, 0);
+	}
+	drop(state);
+}
+
+TEST(only_a_file_is_opened)
+{
+	struct err err = ERR_INIT;
+	struct state *state = NULL;
+	char path[96], target[96];
+
+	(void)snprintf(dir, sizeof(dir), "/tmp/msb-state-XXXXXX");
+	ASSERT(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/db", dir);
+	(void)snprintf(target, sizeof(target), "%s/elsewhere", dir);
+	ASSERT_EQ(symlink(target, path), 0);
+	ASSERT_EQ(state_open(dir, &state, &err), -ERR_IO);
+	ASSERT_EQ(access(target, F_OK), -1);
+	ASSERT_EQ(unlink(path), 0);
+	ASSERT_EQ(rmdir(dir), 0);
+}
+
 TAP_MAIN()
