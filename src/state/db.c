@@ -5,6 +5,10 @@
  * One file, MSB_HOME/db, in WAL mode: readers never wait for a writer.  PRAGMA user_version is
  * the number of migrations that were applied; each is applied in one transaction.  Statements
  * are always prepared and values always bound.
+ *
+ * A close moves nothing from the log (db-wal) into the database, so that a short-lived process does
+ * not wait for the disk and the next one does not begin a new log.  The writer that makes the log
+ * longer than WAL_MAX_PAGES moves it, so the files db-wal and db-shm stay.
  */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -12,6 +16,7 @@
 #include "state/internal.h"
 #include "state/state.h"
 
+#define WAL_MAX_PAGES	100  /* of 4 KiB; read again by the first process that opens the home */
 #define BUSY_TIMEOUT_MS 5000 /* for writers of other processes; a transaction takes about 1 ms */
 
 static const char *const migrations[] = {
@@ -201,6 +206,8 @@ int state_open(const char *home, struct state **ret_state, struct err *err)
 		return err_set(err, ERR_IO, "open '%s': %s", path,
 			       state->db ? sqlite3_errmsg(state->db) : "out of memory");
 	(void)sqlite3_busy_timeout(state->db, BUSY_TIMEOUT_MS);
+	(void)sqlite3_db_config(state->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	(void)sqlite3_wal_autocheckpoint(state->db, WAL_MAX_PAGES);
 	r = db_exec(state,
 		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",

@@ -159,6 +159,34 @@ TEST(reopens_what_it_wrote_and_text_is_only_text)
 	drop(state);
 }
 
+static int64_t size_of(const char *name)
+{
+	char path[96];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return stat(path, &st) < 0 ? -1 : st.st_size;
+}
+
+TEST(a_close_leaves_the_log_and_its_length_is_bounded)
+{
+	char id[] = "1111111111111111", name[] = "box";
+	struct state *state = fresh();
+	struct state_sandbox sb = row(id, name), got = { 0 };
+	struct err err = ERR_INIT;
+
+	OK(state_sandbox_add(state, &sb, &err));
+	state_close(state);
+	ASSERT(size_of("db-wal") > 0);
+	OK(state_open(dir, &state, &err));
+	OK(state_sandbox_get(state, id, &got, &err));
+	state_sandbox_done(&got);
+	for (int i = 0; i < 500; i++)
+		OK(state_sandbox_set_status(state, id, i % 2 ? "running" : "starting", &err));
+	ASSERT(size_of("db-wal") < 150 * 4200);
+	drop(state);
+}
+
 /* Of which process a lock is on the database, as another process sees it; 0: none. */
 static pid_t locked_by(void)
 {
