@@ -20,6 +20,7 @@
 #include "runtime/internal.h"
 
 #define UPPER_NAME "upper.ext4"
+#define UPPER_NEW  "upper.new" /* while it is made */
 
 /* What a create has made so far and must undo. */
 struct creation {
@@ -190,16 +191,33 @@ static int take_name(struct creation *c, struct err *err)
 	return r < 0 ? r : add_row(c, err);
 }
 
-/* The ext4 disk for what the guest writes; one without a name as soon as it is open, if it dies
- * with the sandbox.
+/*
+ * A fresh ext4 disk: it gets its name only when it is whole, so that an end in between leaves none
+ * that the next start would use.  That of an ephemeral sandbox never gets one.
  */
-static int make_disk(struct creation *c, struct err *err)
+static int make_fresh_disk(struct creation *c, int dir_fd, struct err *err)
 {
 	uint64_t size = c->spec.root_size_mib << 20;
+	int r;
+
+	c->upper = openat(dir_fd, UPPER_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			  0600);
+	if (c->upper < 0)
+		return err_sys(err, errno, "open its file");
+	r = ext4_create(c->upper, size, err);
+	if (r == 0 && !c->spec.ephemeral && fsync(c->upper) < 0)
+		r = err_sys(err, errno, "write it");
+	if (r == 0 && !c->spec.ephemeral && renameat(dir_fd, UPPER_NEW, dir_fd, UPPER_NAME) < 0)
+		r = err_sys(err, errno, "name it");
+	if (r < 0 || c->spec.ephemeral)
+		(void)unlinkat(dir_fd, UPPER_NEW, 0);
+	return r;
+}
+
+/* The disk for what the guest writes: that of the last boot, if there was one. */
+static int make_disk(struct creation *c, struct err *err)
+{
 	AUTO_CLOSE int dir = -1;
-	int dir_fd = c->run_dir;
-	bool fresh = true;
-	int r = 0;
 
 	if (c->spec.root != SPEC_ROOT_MANAGED)
 		return 0;
@@ -211,21 +229,15 @@ static int make_disk(struct creation *c, struct err *err)
 			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (dir < 0)
 			return err_sys(err, errno, "open the folder of '%s'", c->name);
-		dir_fd = dir;
+		c->upper = openat(dir, UPPER_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		if (c->upper >= 0)
+			return 0;
+		if (errno != ENOENT)
+			return err_sys(err, errno, "open the disk of '%s'", c->name);
 	}
-	c->upper = openat(dir_fd, UPPER_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	fresh = c->upper < 0 && errno == ENOENT;
-	if (fresh)
-		c->upper = openat(dir_fd, UPPER_NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (c->upper < 0)
-		return err_sys(err, errno, "open the disk of '%s'", c->name);
-	if (fresh)
-		r = ext4_create(c->upper, size, err);
-	if (fresh && r == 0 && !c->spec.ephemeral && fsync(c->upper) < 0)
-		r = err_sys(err, errno, "write the disk of '%s'", c->name);
-	if (c->spec.ephemeral || (fresh && r < 0))
-		(void)unlinkat(dir_fd, UPPER_NAME, 0);
-	return r < 0 ? err_wrap(err, "make the disk of '%s'", c->name) : 0;
+	if (make_fresh_disk(c, dir >= 0 ? dir : c->run_dir, err) < 0)
+		return err_wrap(err, "make the disk of '%s'", c->name);
+	return 0;
 }
 
 static int boot_times_json(const struct launch *l, char **ret_json, struct err *err)

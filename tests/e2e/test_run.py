@@ -2,6 +2,7 @@
 """msb run on the built-in image: streams, exit codes, settings, terminals, signals."""
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 
@@ -183,6 +184,15 @@ def test_a_named_sandbox_keeps_its_disk(msb):
     r = sh(msb, "true", "-n", "keeper", "-m", "300M")
     assert r.returncode == 125
     assert "keeper" in r.stderr
+
+
+def test_a_start_that_is_killed_leaves_no_broken_disk(msb):
+    # SIGXFSZ ends msb at the first file that is too large, and that is the disk.
+    r = sh(msb, "true", "-n", "halfway", preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (16 << 20, 16 << 20)))
+    assert r.returncode == -signal.SIGXFSZ, r.stderr
+    r = sh(msb, "echo made", "-n", "halfway")
+    assert (r.returncode, r.stdout) == (0, "made\n"), r.stderr
 
 
 @pytest.fixture
