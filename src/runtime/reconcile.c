@@ -17,7 +17,7 @@
 #include "base/dir.h"
 #include "runtime/internal.h"
 
-#define MAX_PER_CALL  64	       /* run folders looked at in one call; about 0.1 ms each */
+#define MAX_PER_CALL  64	       /* run folders taken over in one call */
 #define MAX_BUDGET_NS (20 * NS_PER_MS) /* runtime.md section 6 */
 #define NEW_FOLDER_S  60	       /* a start is between mkdir and rename for microseconds */
 
@@ -84,7 +84,8 @@ static int take_free_lock(int run_dir)
 	return TAKE_FD(lock);
 }
 
-static void reconcile_folder(struct home *home, const char *id)
+/* true: it was taken over. */
+static bool reconcile_folder(struct home *home, const char *id)
 {
 	AUTO_CLOSE int run_dir =
 		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -95,26 +96,29 @@ static void reconcile_folder(struct home *home, const char *id)
 	bool ephemeral;
 
 	if (lock < 0)
-		return;
+		return false;
 	ephemeral = state_sandbox_get(home->state, id, &sb, &err) < 0 || sb.ephemeral;
 	/* A lookup that failed for another reason than "no such row" must delete nothing. */
 	if (err.code == ERR_NONE || err.code == ERR_NOT_FOUND)
 		IGNORE_RESULT(home_record_end(home, id, ephemeral, &rec, &err));
 	state_sandbox_done(&sb);
+	return true;
 }
 
-static void reconcile_new_folder(struct home *home, const char *name)
+static bool reconcile_new_folder(struct home *home, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(home->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_mtime + NEW_FOLDER_S < time(NULL))
-		remove_folder(home->run_fd, name);
+	if (fstatat(home->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_mtime + NEW_FOLDER_S >= time(NULL))
+		return false;
+	remove_folder(home->run_fd, name);
+	return true;
 }
 
 struct wrong_rows {
-	struct home *home;
-	struct str_list ids;
+	struct home *home;	/* borrowed */
+	struct str_list ids[2]; /* by `ephemeral` */
 };
 
 /* Rows that say "alive" without a run folder: the machine lost the folder, or a start died. */
@@ -123,29 +127,24 @@ static int find_wrong_row(void *user, const struct state_sandbox *sb)
 	struct wrong_rows *w = user;
 	struct stat st;
 
-	if (strcmp(sb->status, "starting") != 0 && strcmp(sb->status, "running") != 0)
-		return 0;
 	if (fstatat(w->home->run_fd, sb->id, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
 		return 0;
-	return str_list_add(&w->ids, sb->id);
+	return str_list_add(&w->ids[sb->ephemeral], sb->id);
 }
 
 static int correct_rows(struct home *home, struct err *err)
 {
 	struct wrong_rows w = { .home = home };
 	struct exit_record rec;
-	int r = state_sandbox_list(home->state, find_wrong_row, &w, err);
+	int r = state_sandbox_list_up(home->state, find_wrong_row, &w, err);
 
-	for (size_t i = 0; r == 0 && i < w.ids.n; i++) {
-		struct state_sandbox sb = { 0 };
-		struct err gone = ERR_INIT;
+	for (int ephemeral = 0; ephemeral < 2; ephemeral++) {
+		const struct str_list *ids = &w.ids[ephemeral];
 
-		if (state_sandbox_get(home->state, w.ids.items[i], &sb, &gone) < 0)
-			continue;
-		r = home_record_end(home, sb.id, sb.ephemeral, &rec, err);
-		state_sandbox_done(&sb);
+		for (size_t i = 0; r == 0 && i < ids->n; i++)
+			r = home_record_end(home, ids->items[i], ephemeral, &rec, err);
+		str_list_done(&w.ids[ephemeral]);
 	}
-	str_list_done(&w.ids);
 	return r;
 }
 
@@ -159,13 +158,10 @@ int home_reconcile(struct home *home, struct err *err)
 	if (r < 0)
 		return err_sys(err, -r, "read the folder '%s/run'", home->path);
 	while (n < MAX_PER_CALL && clock_now_ns() < deadline && (e = readdir(dir))) {
-		if (is_id(e->d_name)) {
-			reconcile_folder(home, e->d_name);
-			n++;
-		} else if (strncmp(e->d_name, ".new-", 5) == 0) {
-			reconcile_new_folder(home, e->d_name);
-			n++;
-		}
+		if (is_id(e->d_name))
+			n += reconcile_folder(home, e->d_name);
+		else if (strncmp(e->d_name, ".new-", 5) == 0)
+			n += reconcile_new_folder(home, e->d_name);
 	}
 	return correct_rows(home, err);
 }

@@ -138,12 +138,13 @@ int state_sandbox_remove(struct state *state, const char *id, struct err *err)
 	return stmt_run(&st, "remove sandbox", err);
 }
 
-int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+static int list(struct state *state, const char *sql, state_sandbox_fn fn, void *user,
+		struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;
 	int r, answer;
 
-	stmt_open(&st, state, "SELECT " COLUMNS " FROM sandboxes ORDER BY name");
+	stmt_open(&st, state, sql);
 	while ((r = stmt_step(&st)) == 1) {
 		struct state_sandbox sb = { 0 };
 
@@ -157,4 +158,16 @@ int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, str
 			return err_sys(err, -answer, "list sandboxes");
 	}
 	return r == 0 ? 0 : stmt_fail(&st, "list sandboxes", err);
+}
+
+int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+{
+	return list(state, "SELECT " COLUMNS " FROM sandboxes ORDER BY name", fn, user, err);
+}
+
+int state_sandbox_list_up(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+{
+	return list(state,
+		    "SELECT " COLUMNS " FROM sandboxes WHERE status IN ('starting', 'running')", fn,
+		    user, err);
 }

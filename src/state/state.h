@@ -96,5 +96,8 @@ typedef int (*state_sandbox_fn)(void *user, const struct state_sandbox *sb);
 /* In order of names. */
 MUST_CHECK int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user,
 				  struct err *err);
+/* Those that should be alive: "starting" and "running". */
+MUST_CHECK int state_sandbox_list_up(struct state *state, state_sandbox_fn fn, void *user,
+				     struct err *err);
 
 #endif /* STATE_STATE_H */

@@ -159,6 +159,44 @@ TEST(what_lives_is_left_alone)
 	remove_tree(AT_FDCWD, dir);
 }
 
+TEST(leftovers_are_found_among_many_that_live)
+{
+	enum { N_LIVE = 200, N_DEAD = 8 };
+	int locks[N_LIVE], left = N_DEAD;
+	struct err err = ERR_INIT;
+	char id[17], name[64];
+	struct home *home;
+
+	make_dir();
+	home = open_home();
+	for (int i = 0; i < N_LIVE + N_DEAD; i++) {
+		(void)snprintf(id, sizeof(id), "%016x", i);
+		add_run_folder(id, NULL);
+		if (i < N_DEAD)
+			continue;
+		(void)snprintf(name, sizeof(name), "run/%s/lock", id);
+		locks[i - N_DEAD] = open(in_home(name), O_RDWR | O_CLOEXEC);
+		ASSERT_EQ(flock(locks[i - N_DEAD], LOCK_EX | LOCK_NB), 0);
+	}
+	/* Once is enough, unless the machine is so busy that the time of a call runs out. */
+	for (int tries = 0; tries < 100 && left > 0; tries++) {
+		ASSERT_EQ(home_reconcile(home, &err), 0);
+		left = 0;
+		for (int i = 0; i < N_DEAD; i++) {
+			(void)snprintf(name, sizeof(name), "run/%016x", i);
+			left += access(in_home(name), F_OK) == 0;
+		}
+	}
+	ASSERT_EQ(left, 0);
+	for (int i = 0; i < N_LIVE; i++) {
+		(void)snprintf(name, sizeof(name), "run/%016x/lock", i + N_DEAD);
+		ASSERT_EQ(access(in_home(name), F_OK), 0);
+		(void)close(locks[i]);
+	}
+	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
 TEST(a_create_that_fails_leaves_nothing)
 {
 	static const struct {
