@@ -52,11 +52,8 @@ static bool left_by_itself(const struct sandbox *sb)
 
 static void read_end(struct sandbox *sb)
 {
-	struct err ignored = ERR_INIT;
-
 	/* Our folder is still open, even if another client has removed its name. */
-	if (exit_record_read(sb->run_dir, sb->id, &sb->end, &ignored) < 0)
-		sb->end = (struct exit_record){ .reason = "monitor-killed", .code = -1 };
+	exit_record_take(sb->run_dir, sb->id, &sb->end);
 	if (strcmp(sb->end.reason, "monitor-killed") == 0 && left_by_itself(sb))
 		(void)snprintf(sb->end.reason, sizeof(sb->end.reason), "parent-exited");
 }
@@ -64,7 +61,6 @@ static void read_end(struct sandbox *sb)
 /* The monitor is gone: take its record over, once. */
 static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
 {
-	struct exit_record rec = { 0 };
 	siginfo_t info;
 	int r = 0;
 
@@ -73,7 +69,7 @@ static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
 		read_end(sb);
 		/* It is our child, unless another part of the program has collected it. */
 		(void)waitid((idtype_t)P_PIDFD, (id_t)sb->pidfd, &info, WEXITED | WNOHANG);
-		r = home_record_end(sb->home, sb->id, sb->ephemeral, &rec, err);
+		r = home_record_end(sb->home, sb->id, sb->ephemeral, &sb->end, err);
 		if (r == 0)
 			home_detach(sb->home, sb->id);
 		sb->ended = r == 0;

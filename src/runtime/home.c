@@ -190,7 +190,6 @@ static bool has_ended(const struct attached *a)
 static void sweep(struct home *home)
 {
 	struct attached *ended = NULL, *a;
-	struct exit_record rec;
 	struct err err = ERR_INIT;
 
 	(void)pthread_mutex_lock(&home->lock);
@@ -207,7 +206,7 @@ static void sweep(struct home *home)
 	while ((a = ended)) {
 		ended = a->next;
 		/* Best effort: a later call of any process does it again. */
-		IGNORE_RESULT(home_record_end(home, a->id, a->ephemeral, &rec, &err));
+		IGNORE_RESULT(home_record_end(home, a->id, a->ephemeral, NULL, &err));
 		attached_free(a);
 	}
 }

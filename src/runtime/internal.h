@@ -87,9 +87,12 @@ void home_detach(struct home *home, const char *id);
 
 /* What ended without us: run folders whose lock is free, rows that say "running" wrongly. */
 MUST_CHECK int home_reconcile(struct home *home, struct err *err);
-/* Take over the end of a sandbox: row, run folder, disk of an ephemeral one. */
+/**
+ * home_record_end() - Take over the end of a sandbox: row, run folder, disk of an ephemeral one
+ * @end:	How it ended; NULL: what the run folder says
+ */
 MUST_CHECK int home_record_end(struct home *home, const char *id, bool ephemeral,
-			       struct exit_record *ret_record, struct err *err);
+			       const struct exit_record *end, struct err *err);
 
 /* ---- install.c ---- */
 

@@ -21,51 +21,44 @@
 #define MAX_BUDGET_NS (20 * NS_PER_MS) /* runtime.md section 6 */
 #define NEW_FOLDER_S  60	       /* a start is between mkdir and rename for microseconds */
 
-static int record_row(struct home *home, const char *id, bool ephemeral,
-		      const struct exit_record *rec, struct err *err)
+static int record_row(struct home *home, const char *id, const struct exit_record *end,
+		      struct err *err)
 {
 	struct state_sandbox sb = { 0 };
-	AUTO_FREE char *id_copy = NULL;
-	AUTO_FREE char *status = NULL;
-	AUTO_FREE char *reason = NULL;
+	AUTO_FREE char *id_copy = strdup(id);
+	AUTO_FREE char *status = strdup(exit_reason_status(end->reason));
+	AUTO_FREE char *reason = strdup(end->reason);
 
-	if (ephemeral)
-		return state_sandbox_remove(home->state, id, err);
-	id_copy = strdup(id);
-	reason = strdup(rec->reason);
-	status = strdup(exit_reason_status(rec->reason));
 	if (!id_copy || !status || !reason)
 		return err_no_memory(err);
 	sb.id = id_copy;
 	sb.status = status;
 	sb.reason = reason;
-	sb.exit_code = rec->code;
-	sb.exit_signal = rec->signal;
-	sb.flushed = rec->flushed;
-	sb.ended_at = rec->ended_at;
+	sb.exit_code = end->code;
+	sb.exit_signal = end->signal;
+	sb.flushed = end->flushed;
+	sb.ended_at = end->ended_at;
 	return state_sandbox_set_end(home->state, &sb, err);
 }
 
 int home_record_end(struct home *home, const char *id, bool ephemeral,
-		    struct exit_record *ret_record, struct err *err)
+		    const struct exit_record *end, struct err *err)
 {
-	AUTO_CLOSE int run_dir =
-		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct exit_record rec = { .reason = "monitor-killed", .code = -1 };
-	struct err ignored = ERR_INIT;
+	AUTO_CLOSE int run_dir = -1;
+	struct exit_record own = { 0 }; /* that of an ephemeral one is not looked at */
 	int r;
 
-	rec.ended_at = clock_wall_ns();
-	/* A record that cannot be believed is as good as none. */
-	if (run_dir >= 0)
-		IGNORE_RESULT(exit_record_read(run_dir, id, &rec, &ignored));
-	r = record_row(home, id, ephemeral, &rec, err);
+	if (!end && !ephemeral) {
+		run_dir = openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		exit_record_take(run_dir, id, &own);
+	}
+	r = ephemeral ? state_sandbox_remove(home->state, id, err)
+		      : record_row(home, id, end ? end : &own, err);
 	if (r < 0)
 		return r;
 	if (ephemeral)
 		remove_folder(home->sandboxes_fd, id);
 	remove_folder(home->run_fd, id);
-	*ret_record = rec;
 	return 0;
 }
 
@@ -92,7 +85,6 @@ static bool reconcile_folder(struct home *home, const char *id)
 	AUTO_CLOSE int lock = run_dir < 0 ? -1 : take_free_lock(run_dir);
 	struct state_sandbox sb = { 0 };
 	struct err err = ERR_INIT;
-	struct exit_record rec;
 	bool ephemeral;
 
 	if (lock < 0)
@@ -100,7 +92,7 @@ static bool reconcile_folder(struct home *home, const char *id)
 	ephemeral = state_sandbox_get(home->state, id, &sb, &err) < 0 || sb.ephemeral;
 	/* A lookup that failed for another reason than "no such row" must delete nothing. */
 	if (err.code == ERR_NONE || err.code == ERR_NOT_FOUND)
-		IGNORE_RESULT(home_record_end(home, id, ephemeral, &rec, &err));
+		IGNORE_RESULT(home_record_end(home, id, ephemeral, NULL, &err));
 	state_sandbox_done(&sb);
 	return true;
 }
@@ -135,14 +127,13 @@ static int find_wrong_row(void *user, const struct state_sandbox *sb)
 static int correct_rows(struct home *home, struct err *err)
 {
 	struct wrong_rows w = { .home = home };
-	struct exit_record rec;
 	int r = state_sandbox_list_up(home->state, find_wrong_row, &w, err);
 
 	for (int ephemeral = 0; ephemeral < 2; ephemeral++) {
 		const struct str_list *ids = &w.ids[ephemeral];
 
 		for (size_t i = 0; r == 0 && i < ids->n; i++)
-			r = home_record_end(home, ids->items[i], ephemeral, &rec, err);
+			r = home_record_end(home, ids->items[i], ephemeral, NULL, err);
 		str_list_done(&w.ids[ephemeral]);
 	}
 	return r;
