@@ -5,8 +5,9 @@
  * A run folder is made under the name ".new-ID", with its lock taken, and renamed to ID: so a
  * folder with a name of 16 digits always has a lock, and a free lock means that the monitor and
  * all its children are gone.  The taker of such a lock takes the end over (exit record, row,
- * disk) and deletes the folder while it holds the lock.  What is left of ".new-" folders is
- * deleted once it is a minute old.
+ * disk) and deletes the folder while it holds the lock; who finds no lock in the folder, or one
+ * without a name, comes after it.  What is left of ".new-" folders is deleted once it is a minute
+ * old.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -41,6 +42,20 @@ static int record_row(struct home *home, const char *id, const struct exit_recor
 	return state_sandbox_set_end(home->state, &sb, err);
 }
 
+/* Row and disk. */
+static int record_end(struct home *home, const char *id, bool ephemeral,
+		      const struct exit_record *end, struct err *err)
+{
+	int r;
+
+	if (!ephemeral)
+		return record_row(home, id, end, err);
+	r = state_sandbox_remove(home->state, id, err);
+	if (r == 0)
+		remove_folder(home->sandboxes_fd, id);
+	return r;
+}
+
 int home_record_end(struct home *home, const char *id, bool ephemeral,
 		    const struct exit_record *end, struct err *err)
 {
@@ -52,13 +67,36 @@ int home_record_end(struct home *home, const char *id, bool ephemeral,
 		run_dir = openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		exit_record_take(run_dir, id, &own);
 	}
-	r = ephemeral ? state_sandbox_remove(home->state, id, err)
-		      : record_row(home, id, end ? end : &own, err);
-	if (r < 0)
+	r = record_end(home, id, ephemeral, end ? end : &own, err);
+	if (r == 0)
+		remove_folder(home->run_fd, id);
+	return r;
+}
+
+int run_folder_lock(int run_dir, int how)
+{
+	AUTO_CLOSE int lock = openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (lock < 0)
+		return -errno;
+	while (flock(lock, how) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (fstat(lock, &st) < 0)
+		return -errno;
+	return st.st_nlink == 0 ? -ENOENT : TAKE_FD(lock);
+}
+
+int run_folder_remains(struct home *home, const char *id, int run_dir)
+{
+	int r = dir_clear(run_dir); /* through its descriptor: the name may be another's by now */
+
+	if (r < 0 && r != -ENOENT)
 		return r;
-	if (ephemeral)
-		remove_folder(home->sandboxes_fd, id);
-	remove_folder(home->run_fd, id);
+	if (unlinkat(home->run_fd, id, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != EEXIST &&
+	    errno != ENOTEMPTY)
+		return -errno;
 	return 0;
 }
 
@@ -67,26 +105,18 @@ static bool is_id(const char *name)
 	return strlen(name) == SANDBOX_ID_LEN && strspn(name, "0123456789abcdef") == SANDBOX_ID_LEN;
 }
 
-/* The free lock of a run folder, taken; -1 if the sandbox lives or the lock cannot be had. */
-static int take_free_lock(int run_dir)
-{
-	AUTO_CLOSE int lock = openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-
-	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0)
-		return -1;
-	return TAKE_FD(lock);
-}
-
 /* true: it was taken over. */
 static bool reconcile_folder(struct home *home, const char *id)
 {
 	AUTO_CLOSE int run_dir =
 		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	AUTO_CLOSE int lock = run_dir < 0 ? -1 : take_free_lock(run_dir);
+	AUTO_CLOSE int lock = run_dir < 0 ? -1 : run_folder_lock(run_dir, LOCK_EX | LOCK_NB);
 	struct state_sandbox sb = { 0 };
 	struct err err = ERR_INIT;
 	bool ephemeral;
 
+	if (lock == -ENOENT)
+		IGNORE_RESULT(run_folder_remains(home, id, run_dir));
 	if (lock < 0)
 		return false;
 	ephemeral = state_sandbox_get(home->state, id, &sb, &err) < 0 || sb.ephemeral;
@@ -126,6 +156,9 @@ static int find_wrong_row(void *user, const struct state_sandbox *sb)
 
 static int correct_rows(struct home *home, struct err *err)
 {
+	struct exit_record lost = { .reason = "monitor-killed",
+				    .code = -1,
+				    .ended_at = clock_wall_ns() };
 	struct wrong_rows w = { .home = home };
 	int r = state_sandbox_list_up(home->state, find_wrong_row, &w, err);
 
@@ -133,7 +166,7 @@ static int correct_rows(struct home *home, struct err *err)
 		const struct str_list *ids = &w.ids[ephemeral];
 
 		for (size_t i = 0; r == 0 && i < ids->n; i++)
-			r = home_record_end(home, ids->items[i], ephemeral, NULL, err);
+			r = record_end(home, ids->items[i], ephemeral, &lost, err);
 		str_list_done(&w.ids[ephemeral]);
 	}
 	return r;

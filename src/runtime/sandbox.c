@@ -346,7 +346,7 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 	c->done = true;	      /* from here on it ends like any other sandbox */
 	close_auto(&c->lock); /* the monitor has it: now it is free when that is gone */
 	sb->pidfd = fcntl(l.pidfd, F_DUPFD_CLOEXEC, 0);
-	r = home_attach(c->home, c->id, c->spec.ephemeral, l.pidfd, l.watchdog, err);
+	r = home_attach(c->home, l.pidfd, l.watchdog, err);
 	if (r == 0 && sb->pidfd < 0)
 		r = err_sys(err, EMFILE, "watch '%s'", c->name);
 	if (r == 0)

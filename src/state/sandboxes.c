@@ -118,7 +118,8 @@ int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, s
 
 	stmt_open(&st, state,
 		  "UPDATE sandboxes SET status = ?, reason = ?, flushed = ?, exit_code = ?,"
-		  " exit_signal = ?, ended_at = ? WHERE id = ?");
+		  " exit_signal = ?, ended_at = ? WHERE id = ?"
+		  " AND status IN ('starting', 'running')");
 	stmt_text(&st, sb->status);
 	stmt_text(&st, sb->reason);
 	stmt_int(&st, sb->flushed);

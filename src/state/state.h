@@ -86,7 +86,10 @@ MUST_CHECK int state_sandbox_claim(struct state *state, const char *id, struct e
 /* A status while it is up. NOT_FOUND. */
 MUST_CHECK int state_sandbox_set_status(struct state *state, const char *id, const char *status,
 					struct err *err);
-/* Status, reason, exit fields and ended_at of @sb, by its id. A missing row is fine. */
+/*
+ * Status, reason, exit fields and ended_at of @sb, by its id. A missing row is fine, and so is one
+ * whose end is recorded: it stays as it is.
+ */
 MUST_CHECK int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb,
 				     struct err *err);
 /* A missing row is fine. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -155,6 +156,87 @@ TEST(what_lives_is_left_alone)
 	ASSERT_EQ(home_sandbox_remove(home, name, false, &err), 0);
 	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
 	ASSERT_EQ(err.number, ERR_NR_SANDBOX_NOT_FOUND);
+	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
+/* A handle of a sandbox whose monitor is gone, as sandbox_create() makes them. */
+static struct sandbox ended_sandbox(struct home *home, const char *id)
+{
+	struct sandbox sb = { .home = home, .pidfd = -1 };
+	char name[64];
+	int ends[2];
+
+	(void)snprintf(sb.id, sizeof(sb.id), "%s", id);
+	(void)snprintf(name, sizeof(name), "run/%s", id);
+	sb.run_dir = open(in_home(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT(sb.run_dir >= 0);
+	ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+	ASSERT_EQ(write(ends[1], "", 1), 1); /* readable, as a pidfd is */
+	sb.pidfd = ends[0];
+	(void)pthread_mutex_init(&sb.lock, NULL);
+	return sb;
+}
+
+TEST(a_late_end_leaves_the_next_boot_alone)
+{
+	char id[] = "1111111111111111", name[] = "a";
+	struct state_sandbox row = { 0 };
+	struct err err = ERR_INIT;
+	struct sandbox sb;
+	struct home *home;
+	int lock, monitor[2], watchdog[2];
+	struct pollfd hangup = { 0 };
+
+	make_dir();
+	home = open_home();
+	add_sandbox(home, id, name, false);
+	add_run_folder(id, NULL);
+	sb = ended_sandbox(home, id);
+	/* The end is taken over and the sandbox booted again, by another process or by this one. */
+	ASSERT_EQ(home_reconcile(home, &err), 0);
+	ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
+	ASSERT_EQ(state_sandbox_claim(home->state, id, &err), 0);
+	add_run_folder(id, NULL);
+	lock = open(in_home("run/1111111111111111/lock"), O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
+	ASSERT_EQ(pipe2(monitor, O_CLOEXEC), 0);
+	ASSERT_EQ(pipe2(watchdog, O_CLOEXEC), 0);
+	ASSERT_EQ(home_attach(home, monitor[0], watchdog[1], &err), 0);
+	hangup.fd = watchdog[0];
+	ASSERT_EQ(sandbox_wait(&sb, 0, NULL, &err), 0);
+	ASSERT_EQ(poll(&hangup, 1, 0), 0);
+	ASSERT_EQ(access(in_home("run/1111111111111111/lock"), F_OK), 0);
+	ASSERT_EQ(state_sandbox_get(home->state, name, &row, &err), 0);
+	ASSERT_STR(row.status, "starting");
+	state_sandbox_done(&row);
+	(void)close(lock);
+	(void)close(sb.run_dir);
+	(void)close(sb.pidfd);
+	(void)close(monitor[1]);
+	(void)close(watchdog[0]);
+	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
+TEST(a_removal_that_was_cut_off_is_finished)
+{
+	char id[] = "1111111111111111", name[] = "a";
+	struct err err = ERR_INIT;
+	struct home *home;
+
+	make_dir();
+	home = open_home();
+	add_sandbox(home, id, name, false);
+	for (int i = 0; i < 2; i++) {
+		add_run_folder(id, "{}");
+		ASSERT_EQ(unlink(in_home("run/1111111111111111/lock")), 0);
+		if (i == 0)
+			ASSERT_EQ(home_reconcile(home, &err), 0);
+		else
+			ASSERT_EQ(home_sandbox_remove(home, name, false, &err), 0);
+		ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
+	}
 	home_close(home);
 	remove_tree(AT_FDCWD, dir);
 }

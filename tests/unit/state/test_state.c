@@ -126,9 +126,10 @@ TEST(sandbox_names_are_unique)
 
 TEST(only_one_claims_an_ended_sandbox)
 {
-	char id[] = "1111111111111111", name[] = "box", stopped[] = "stopped", why[] = "killed";
+	char id[] = "1111111111111111", name[] = "box", stopped[] = "stopped", why[] = "killed",
+	     late[] = "monitor-killed";
 	struct state *state = fresh();
-	struct state_sandbox sb = row(id, name);
+	struct state_sandbox sb = row(id, name), got = { 0 };
 	struct err err = ERR_INIT;
 
 	OK(state_sandbox_add(state, &sb, &err));
@@ -137,6 +138,11 @@ TEST(only_one_claims_an_ended_sandbox)
 	sb.status = stopped;
 	sb.reason = why;
 	OK(state_sandbox_set_end(state, &sb, &err));
+	sb.reason = late;
+	OK(state_sandbox_set_end(state, &sb, &err)); /* the first counts */
+	OK(state_sandbox_get(state, id, &got, &err));
+	ASSERT_STR(got.reason, why);
+	state_sandbox_done(&got);
 	OK(state_sandbox_claim(state, id, &err));
 	ASSERT_EQ(state_sandbox_claim(state, id, &err), -ERR_BUSY);
 	ASSERT_EQ(state_sandbox_set_status(state, "none", "running", &err), -ERR_NOT_FOUND);
