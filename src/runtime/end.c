@@ -226,7 +226,7 @@ int home_sandbox_remove(struct home *home, const char *name, bool force, struct 
 {
 	struct state_sandbox row = { 0 };
 	AUTO_CLOSE int lock = -1;
-	int r = state_sandbox_get(home->state, name, &row, err);
+	int r = state_sandbox_find(home->state, name, &row, err);
 
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? err_detail(err, ERR_NR_SANDBOX_NOT_FOUND, name)

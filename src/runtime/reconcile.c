@@ -119,7 +119,7 @@ static bool reconcile_folder(struct home *home, const char *id)
 		IGNORE_RESULT(run_folder_remains(home, id, run_dir));
 	if (lock < 0)
 		return false;
-	ephemeral = state_sandbox_get(home->state, id, &sb, &err) < 0 || sb.ephemeral;
+	ephemeral = state_sandbox_by_id(home->state, id, &sb, &err) < 0 || sb.ephemeral;
 	/* A lookup that failed for another reason than "no such row" must delete nothing. */
 	if (err.code == ERR_NONE || err.code == ERR_NOT_FOUND)
 		IGNORE_RESULT(home_record_end(home, id, ephemeral, NULL, &err));

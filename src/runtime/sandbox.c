@@ -149,7 +149,7 @@ static int reuse_row(struct creation *c, const struct state_sandbox *row, struct
 	AUTO_FREE char *normal = NULL;
 	int r;
 
-	if (!c->spec.reuse || strcmp(row->name, c->name) != 0)
+	if (!c->spec.reuse)
 		return name_taken(c, row->status, err);
 	r = spec_normal(&c->spec, &normal, err);
 	if (r < 0)
@@ -185,7 +185,7 @@ static int take_name(struct creation *c, struct err *err)
 		(void)snprintf(c->name, sizeof(c->name), "%s", c->spec.name);
 	else
 		(void)snprintf(c->name, sizeof(c->name), "msb-%s", digits);
-	if (c->spec.name && state_sandbox_get(c->home->state, c->name, &row, &missing) == 0) {
+	if (c->spec.name && state_sandbox_by_name(c->home->state, c->name, &row, &missing) == 0) {
 		r = reuse_row(c, &row, err);
 		state_sandbox_done(&row);
 		return r;

@@ -60,26 +60,45 @@ static int take_row(struct stmt *st, struct state_sandbox *sb)
 	return st->rc == SQLITE_OK ? 0 : -1;
 }
 
-int state_sandbox_get(struct state *state, const char *name_or_id, struct state_sandbox *ret_sb,
-		      struct err *err)
+static int get(struct state *state, const char *sql, const char *key, struct state_sandbox *ret_sb,
+	       struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;
 	struct state_sandbox sb = { 0 };
 	int r;
 
-	stmt_open(&st, state,
-		  "SELECT " COLUMNS " FROM sandboxes WHERE name = ?1 OR id = ?1"
-		  " ORDER BY name = ?1 DESC LIMIT 1");
-	stmt_text(&st, name_or_id);
+	stmt_open(&st, state, sql);
+	stmt_text(&st, key);
 	r = stmt_step(&st);
 	if (r == 0)
-		return err_set(err, ERR_NOT_FOUND, "no sandbox named '%s'", name_or_id);
+		return err_set(err, ERR_NOT_FOUND, "no sandbox named '%s'", key);
 	if (r < 0 || take_row(&st, &sb) < 0) {
 		state_sandbox_done(&sb);
 		return stmt_fail(&st, "look up sandbox", err);
 	}
 	*ret_sb = sb;
 	return 0;
+}
+
+int state_sandbox_by_id(struct state *state, const char *id, struct state_sandbox *ret_sb,
+			struct err *err)
+{
+	return get(state, "SELECT " COLUMNS " FROM sandboxes WHERE id = ?", id, ret_sb, err);
+}
+
+int state_sandbox_by_name(struct state *state, const char *name, struct state_sandbox *ret_sb,
+			  struct err *err)
+{
+	return get(state, "SELECT " COLUMNS " FROM sandboxes WHERE name = ?", name, ret_sb, err);
+}
+
+int state_sandbox_find(struct state *state, const char *name_or_id, struct state_sandbox *ret_sb,
+		       struct err *err)
+{
+	return get(state,
+		   "SELECT " COLUMNS " FROM sandboxes WHERE name = ?1 OR id = ?1"
+		   " ORDER BY name = ?1 DESC LIMIT 1",
+		   name_or_id, ret_sb, err);
 }
 
 int state_sandbox_claim(struct state *state, const char *id, struct err *err)

@@ -74,9 +74,14 @@ void state_sandbox_done(struct state_sandbox *sb);
 /* EXISTS if the name (or the id) is taken. */
 MUST_CHECK int state_sandbox_add(struct state *state, const struct state_sandbox *sb,
 				 struct err *err);
-/* By name, else by id. NOT_FOUND. */
-MUST_CHECK int state_sandbox_get(struct state *state, const char *name_or_id,
-				 struct state_sandbox *ret_sb, struct err *err);
+/* NOT_FOUND. A name may look like the id of another. */
+MUST_CHECK int state_sandbox_by_id(struct state *state, const char *id,
+				   struct state_sandbox *ret_sb, struct err *err);
+MUST_CHECK int state_sandbox_by_name(struct state *state, const char *name,
+				     struct state_sandbox *ret_sb, struct err *err);
+/* For what a user wrote: by name, else by id. */
+MUST_CHECK int state_sandbox_find(struct state *state, const char *name_or_id,
+				  struct state_sandbox *ret_sb, struct err *err);
 
 /**
  * state_sandbox_claim() - From "stopped" or "crashed" to "starting", for one caller only

@@ -111,22 +111,43 @@ TEST(leftovers_are_taken_over)
 	add_sandbox(home, lost, d, false); /* no folder at all */
 	home_close(home);
 	home = open_home();
-	ASSERT_EQ(state_sandbox_get(home->state, a, &sb, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, a, &sb, &err), 0);
 	ASSERT_STR(sb.status, "crashed");
 	ASSERT_STR(sb.reason, "monitor-killed");
 	state_sandbox_done(&sb);
-	ASSERT_EQ(state_sandbox_get(home->state, b, &sb, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, b, &sb, &err), 0);
 	ASSERT_STR(sb.status, "stopped");
 	ASSERT_EQ(sb.exit_code, 5);
 	ASSERT(sb.flushed);
 	state_sandbox_done(&sb);
-	ASSERT_EQ(state_sandbox_get(home->state, c, &sb, &err), -ERR_NOT_FOUND);
-	ASSERT_EQ(state_sandbox_get(home->state, d, &sb, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, c, &sb, &err), -ERR_NOT_FOUND);
+	ASSERT_EQ(state_sandbox_by_name(home->state, d, &sb, &err), 0);
 	ASSERT_STR(sb.status, "crashed");
 	state_sandbox_done(&sb);
 	ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
 	ASSERT_EQ(access(in_home("run/2222222222222222"), F_OK), -1);
 	ASSERT_EQ(access(in_home("run/3333333333333333"), F_OK), -1);
+	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
+TEST(an_id_that_is_another_s_name_is_an_id)
+{
+	char kept[] = "1111111111111111", other[] = "2222222222222222", name[] = "a";
+	struct state_sandbox sb = { 0 };
+	struct err err = ERR_INIT;
+	struct home *home;
+
+	make_dir();
+	home = open_home();
+	add_sandbox(home, kept, name, false);
+	add_run_folder(kept, NULL);
+	add_sandbox(home, other, kept, true);
+	add_run_folder(other, NULL);
+	ASSERT_EQ(home_reconcile(home, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, name, &sb, &err), 0);
+	ASSERT_STR(sb.status, "crashed");
+	state_sandbox_done(&sb);
 	home_close(home);
 	remove_tree(AT_FDCWD, dir);
 }
@@ -147,7 +168,7 @@ TEST(what_lives_is_left_alone)
 	ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
 	home_close(home);
 	home = open_home();
-	ASSERT_EQ(state_sandbox_get(home->state, name, &sb, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, name, &sb, &err), 0);
 	ASSERT_STR(sb.status, "running");
 	state_sandbox_done(&sb);
 	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
@@ -207,7 +228,7 @@ TEST(a_late_end_leaves_the_next_boot_alone)
 	ASSERT_EQ(sandbox_wait(&sb, 0, NULL, &err), 0);
 	ASSERT_EQ(poll(&hangup, 1, 0), 0);
 	ASSERT_EQ(access(in_home("run/1111111111111111/lock"), F_OK), 0);
-	ASSERT_EQ(state_sandbox_get(home->state, name, &row, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, name, &row, &err), 0);
 	ASSERT_STR(row.status, "starting");
 	state_sandbox_done(&row);
 	(void)close(lock);

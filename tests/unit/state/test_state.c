@@ -113,14 +113,40 @@ TEST(sandbox_names_are_unique)
 	OK(state_sandbox_add(state, &sb, &err));
 	sb.id = id2;
 	ASSERT_EQ(state_sandbox_add(state, &sb, &err), -ERR_EXISTS);
-	OK(state_sandbox_get(state, id1, &got, &err));
+	OK(state_sandbox_by_id(state, id1, &got, &err));
 	ASSERT_STR(got.name, name);
 	ASSERT_EQ(got.exit_code, -1);
 	state_sandbox_done(&got);
 	OK(state_sandbox_remove(state, id1, &err));
 	OK(state_sandbox_remove(state, id1, &err));
-	ASSERT_EQ(state_sandbox_get(state, name, &got, &err), -ERR_NOT_FOUND);
+	ASSERT_EQ(state_sandbox_by_name(state, name, &got, &err), -ERR_NOT_FOUND);
 	OK(state_sandbox_add(state, &sb, &err));
+	drop(state);
+}
+
+TEST(a_name_may_look_like_an_id)
+{
+	char id1[] = "1111111111111111", id2[] = "2222222222222222", name[] = "box";
+	struct state *state = fresh();
+	struct state_sandbox sb = row(id1, name), got = { 0 };
+	struct err err = ERR_INIT;
+
+	OK(state_sandbox_add(state, &sb, &err));
+	sb = row(id2, id1);
+	OK(state_sandbox_add(state, &sb, &err));
+	OK(state_sandbox_by_id(state, id1, &got, &err));
+	ASSERT_STR(got.name, name);
+	state_sandbox_done(&got);
+	OK(state_sandbox_by_name(state, id1, &got, &err));
+	ASSERT_STR(got.id, id2);
+	state_sandbox_done(&got);
+	ASSERT_EQ(state_sandbox_by_name(state, id2, &got, &err), -ERR_NOT_FOUND);
+	OK(state_sandbox_find(state, id1, &got, &err));
+	ASSERT_STR(got.id, id2);
+	state_sandbox_done(&got);
+	OK(state_sandbox_find(state, id2, &got, &err));
+	ASSERT_STR(got.id, id2);
+	state_sandbox_done(&got);
 	drop(state);
 }
 
@@ -140,7 +166,7 @@ TEST(only_one_claims_an_ended_sandbox)
 	OK(state_sandbox_set_end(state, &sb, &err));
 	sb.reason = late;
 	OK(state_sandbox_set_end(state, &sb, &err)); /* the first counts */
-	OK(state_sandbox_get(state, id, &got, &err));
+	OK(state_sandbox_by_id(state, id, &got, &err));
 	ASSERT_STR(got.reason, why);
 	state_sandbox_done(&got);
 	OK(state_sandbox_claim(state, id, &err));
@@ -158,7 +184,7 @@ TEST(reopens_what_it_wrote_and_text_is_only_text)
 
 	OK(state_sandbox_add(state, &sb, &err));
 	OK(state_open(dir, &second, &err));
-	OK(state_sandbox_get(second, name, &got, &err));
+	OK(state_sandbox_by_name(second, name, &got, &err));
 	ASSERT_STR(got.id, id);
 	state_sandbox_done(&got);
 	state_close(second);
@@ -185,7 +211,7 @@ TEST(a_close_leaves_the_log_and_its_length_is_bounded)
 	state_close(state);
 	ASSERT(size_of("db-wal") > 0);
 	OK(state_open(dir, &state, &err));
-	OK(state_sandbox_get(state, id, &got, &err));
+	OK(state_sandbox_by_id(state, id, &got, &err));
 	state_sandbox_done(&got);
 	for (int i = 0; i < 500; i++)
 		OK(state_sandbox_set_status(state, id, i % 2 ? "running" : "starting", &err));
