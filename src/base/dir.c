@@ -10,9 +10,10 @@ int dir_open(int dir_fd, const char *name, DIR **ret_dir)
 {
 	AUTO_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	int sys = errno;
 
 	if (!dir)
-		return errno > 0 ? -errno : -EIO;
+		return sys > 0 ? -sys : -EIO;
 	(void)TAKE_FD(fd);
 	*ret_dir = dir;
 	return 0;

@@ -52,19 +52,30 @@ static bool left_by_itself(const struct sandbox *sb)
 
 static void read_end(struct sandbox *sb)
 {
-	struct err ignored = ERR_INIT;
-
 	/* Our folder is still open, even if another client has removed its name. */
-	if (exit_record_read(sb->run_dir, sb->id, &sb->end, &ignored) < 0)
-		sb->end = (struct exit_record){ .reason = "monitor-killed", .code = -1 };
+	exit_record_take(sb->run_dir, sb->id, &sb->end);
 	if (strcmp(sb->end.reason, "monitor-killed") == 0 && left_by_itself(sb))
 		(void)snprintf(sb->end.reason, sizeof(sb->end.reason), "parent-exited");
+}
+
+/* The id of a named sandbox is used again: what is not locked may be of its next boot. */
+static int record_own_end(const struct sandbox *sb, struct err *err)
+{
+	AUTO_CLOSE int lock = -1;
+
+	if (!sb->ephemeral) {
+		lock = run_folder_lock(sb->run_dir, LOCK_EX);
+		if (lock == -ENOENT)
+			return 0; /* another has done it */
+		if (lock < 0)
+			return err_sys(err, -lock, "lock the folder of '%s'", sb->name);
+	}
+	return home_record_end(sb->home, sb->id, sb->ephemeral, &sb->end, err);
 }
 
 /* The monitor is gone: take its record over, once. */
 static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
 {
-	struct exit_record rec = { 0 };
 	siginfo_t info;
 	int r = 0;
 
@@ -73,9 +84,9 @@ static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
 		read_end(sb);
 		/* It is our child, unless another part of the program has collected it. */
 		(void)waitid((idtype_t)P_PIDFD, (id_t)sb->pidfd, &info, WEXITED | WNOHANG);
-		r = home_record_end(sb->home, sb->id, sb->ephemeral, &rec, err);
+		r = record_own_end(sb, err);
 		if (r == 0)
-			home_detach(sb->home, sb->id);
+			home_sweep(sb->home);
 		sb->ended = r == 0;
 	}
 	if (r == 0)
@@ -138,6 +149,17 @@ static int send_stop(int run_dir, const struct stop_request *request)
 	return send(fd, b.data, b.len, MSG_NOSIGNAL) == (ssize_t)b.len ? 0 : -EPIPE;
 }
 
+static int ask_to_end(int run_dir, const char *name, const struct stop_request *request,
+		      struct err *err)
+{
+	int r = send_stop(run_dir, request);
+
+	/* Nobody listens once it ends by itself; then waiting is all there is to do. */
+	if (r < 0 && r != -ECONNREFUSED && r != -ENOENT && r != -EPIPE && r != -ECONNRESET)
+		return err_sys(err, -r, "reach msb-sandbox of '%s'", name);
+	return 0;
+}
+
 int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms, char **ret_end,
 		 struct err *err)
 {
@@ -158,69 +180,64 @@ int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms, cha
 		grace_ms = UINT32_MAX;
 	request.how = hows[how];
 	request.grace_ms = how == SANDBOX_GRACEFUL ? (uint32_t)grace_ms : 0;
-	/* Nobody listens once it ends by itself; then waiting is all there is to do. */
-	r = send_stop(sb->run_dir, &request);
-	if (r < 0 && r != -ECONNREFUSED && r != -ENOENT && r != -EPIPE && r != -ECONNRESET)
-		return err_sys(err, -r, "reach msb-sandbox of '%s'", sb->name);
+	r = ask_to_end(sb->run_dir, sb->name, &request, err);
+	if (r < 0)
+		return r;
 	return sandbox_wait(sb, request.grace_ms + slack, ret_end, err);
 }
 
-/* Another process's sandbox, or ours without a handle: through its socket, until its lock is free. */
-static int end_by_name(struct home *home, const struct state_sandbox *row, struct err *err)
+/* The lock of the run folder once nothing lives in it; untouched if there is no folder. */
+static int lock_ended(struct home *home, const struct state_sandbox *row, bool force, int *ret_lock,
+		      struct err *err)
 {
-	AUTO_CLOSE int run_dir =
-		openat(home->run_fd, row->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	AUTO_CLOSE int lock = -1;
-	struct stop_request request = { .how = STOP_KILL };
-	int r;
+	static const struct stop_request kill_it = { .how = STOP_KILL };
 
-	if (run_dir < 0)
-		return errno == ENOENT ? 0
-				       : err_sys(err, errno, "open the folder of '%s'", row->name);
-	r = send_stop(run_dir, &request);
-	if (r < 0 && r != -ECONNREFUSED && r != -ENOENT && r != -EPIPE && r != -ECONNRESET)
-		return err_sys(err, -r, "reach msb-sandbox of '%s'", row->name);
-	lock = openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (lock < 0)
-		return errno == ENOENT ? 0
-				       : err_sys(err, errno, "open the lock of '%s'", row->name);
-	while (flock(lock, LOCK_EX) < 0) /* the monitor ends by its own deadlines */
-		if (errno != EINTR)
-			return err_sys(err, errno, "wait for the end of '%s'", row->name);
-	return 0;
-}
+	for (;;) {
+		AUTO_CLOSE int run_dir = openat(home->run_fd, row->id,
+						O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int r;
 
-static bool is_alive(const struct home *home, const char *id)
-{
-	AUTO_CLOSE int run_dir =
-		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	AUTO_CLOSE int lock =
-		run_dir < 0 ? -1 : openat(run_dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-
-	return lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0;
+		if (run_dir < 0 && errno == ENOENT)
+			return 0;
+		if (run_dir < 0)
+			return err_sys(err, errno, "open the folder of '%s'", row->name);
+		r = run_folder_lock(run_dir, LOCK_EX | LOCK_NB);
+		if (r == -EWOULDBLOCK && !force) {
+			err_set(err, ERR_BUSY, "sandbox '%s' is running; stop it first", row->name);
+			return err_detail(err, ERR_NR_STILL_RUNNING, row->name);
+		}
+		if (r == -EWOULDBLOCK) {
+			if (ask_to_end(run_dir, row->name, &kill_it, err) < 0)
+				return -(int)err->code;
+			r = run_folder_lock(run_dir, LOCK_EX); /* it has its own deadlines */
+		}
+		if (r >= 0) {
+			*ret_lock = r;
+			return 0;
+		}
+		if (r == -ENOENT) /* taken over: now there is none, or that of a new boot */
+			r = run_folder_remains(home, row->id, run_dir);
+		if (r < 0)
+			return err_sys(err, -r, "lock the folder of '%s'", row->name);
+	}
 }
 
 int home_sandbox_remove(struct home *home, const char *name, bool force, struct err *err)
 {
 	struct state_sandbox row = { 0 };
-	int r = state_sandbox_get(home->state, name, &row, err);
+	AUTO_CLOSE int lock = -1;
+	int r = state_sandbox_find(home->state, name, &row, err);
 
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? err_detail(err, ERR_NR_SANDBOX_NOT_FOUND, name)
 						  : r;
-	if (is_alive(home, row.id)) {
-		if (!force) {
-			err_set(err, ERR_BUSY, "sandbox '%s' is running; stop it first", row.name);
-			r = err_detail(err, ERR_NR_STILL_RUNNING, row.name);
-		} else {
-			r = end_by_name(home, &row, err);
-		}
-	}
+	r = lock_ended(home, &row, force, &lock, err);
 	if (r == 0)
 		r = state_sandbox_remove(home->state, row.id, err);
 	if (r == 0) {
-		home_detach(home, row.id);
-		remove_folder(home->run_fd, row.id);
+		home_sweep(home);
+		if (lock >= 0)
+			remove_folder(home->run_fd, row.id);
 		remove_folder(home->sandboxes_fd, row.id);
 	}
 	state_sandbox_done(&row);

@@ -166,6 +166,16 @@ int exit_record_read(int run_fd, const char *id, struct exit_record *ret_record,
 	return exit_record_parse(text, (size_t)n, id, ret_record, err);
 }
 
+void exit_record_take(int run_fd, const char *id, struct exit_record *ret_record)
+{
+	struct err ignored = ERR_INIT;
+
+	if (exit_record_read(run_fd, id, ret_record, &ignored) < 0)
+		*ret_record = (struct exit_record){ .reason = "monitor-killed",
+						    .code = -1,
+						    .ended_at = clock_wall_ns() };
+}
+
 char *exit_record_json(const struct exit_record *record)
 {
 	AUTO(buf_done) struct buf b = { 0 };

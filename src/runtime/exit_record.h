@@ -40,6 +40,9 @@ MUST_CHECK int exit_record_parse(const void *text, size_t len, const char *id,
 MUST_CHECK int exit_record_read(int run_fd, const char *id, struct exit_record *ret_record,
 				struct err *err);
 
+/* The same, but a record that cannot be believed is as good as none; so is @run_fd -1. */
+void exit_record_take(int run_fd, const char *id, struct exit_record *ret_record);
+
 /* {"status","reason","exit_code","signal","flushed"}; NULL when out of memory. */
 char *exit_record_json(const struct exit_record *record);
 

@@ -186,12 +186,9 @@ static bool has_ended(const struct attached *a)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* Forget those that ended while no handle looked, so that they hold no descriptor for ever. */
-static void sweep(struct home *home)
+void home_sweep(struct home *home)
 {
-	struct attached *ended = NULL, *a;
-	struct exit_record rec;
-	struct err err = ERR_INIT;
+	struct attached *a;
 
 	(void)pthread_mutex_lock(&home->lock);
 	for (struct attached **at = &home->attached; (a = *at);) {
@@ -200,20 +197,12 @@ static void sweep(struct home *home)
 			continue;
 		}
 		*at = a->next;
-		a->next = ended;
-		ended = a;
-	}
-	(void)pthread_mutex_unlock(&home->lock);
-	while ((a = ended)) {
-		ended = a->next;
-		/* Best effort: a later call of any process does it again. */
-		IGNORE_RESULT(home_record_end(home, a->id, a->ephemeral, &rec, &err));
 		attached_free(a);
 	}
+	(void)pthread_mutex_unlock(&home->lock);
 }
 
-int home_attach(struct home *home, const char *id, bool ephemeral, int pidfd, int watchdog,
-		struct err *err)
+int home_attach(struct home *home, int pidfd, int watchdog, struct err *err)
 {
 	struct attached *a = calloc(1, sizeof(*a));
 
@@ -222,9 +211,7 @@ int home_attach(struct home *home, const char *id, bool ephemeral, int pidfd, in
 		(void)close(watchdog);
 		return err_no_memory(err);
 	}
-	sweep(home);
-	(void)snprintf(a->id, sizeof(a->id), "%s", id);
-	a->ephemeral = ephemeral;
+	home_sweep(home);
 	a->pidfd = pidfd;
 	a->watchdog = watchdog;
 	(void)pthread_mutex_lock(&home->lock);
@@ -232,21 +219,6 @@ int home_attach(struct home *home, const char *id, bool ephemeral, int pidfd, in
 	home->attached = a;
 	(void)pthread_mutex_unlock(&home->lock);
 	return 0;
-}
-
-void home_detach(struct home *home, const char *id)
-{
-	struct attached *a;
-
-	(void)pthread_mutex_lock(&home->lock);
-	for (struct attached **at = &home->attached; (a = *at); at = &a->next) {
-		if (strcmp(a->id, id) != 0)
-			continue;
-		*at = a->next;
-		attached_free(a);
-		break;
-	}
-	(void)pthread_mutex_unlock(&home->lock);
 }
 
 int home_spec_check(struct home *home, const char *text, char **ret_normal, struct err *err)

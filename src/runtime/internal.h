@@ -50,8 +50,6 @@ MUST_CHECK int copy_env(const struct json_at *object, struct str_list *ret, stru
 
 /* A sandbox that ends with this process: the ends of it that must stay open. */
 struct attached {
-	char id[SANDBOX_ID_LEN + 1];
-	bool ephemeral;
 	int pidfd, watchdog; /* owned */
 	struct attached *next;
 };
@@ -77,18 +75,37 @@ struct home *home_ref(struct home *home);
 void home_unref(struct home *home);
 DEFINE_AUTO(struct home *, home_unref);
 /* Take over both descriptors, also on failure. */
-MUST_CHECK int home_attach(struct home *home, const char *id, bool ephemeral, int pidfd,
-			   int watchdog, struct err *err);
-/* Drop what belongs to this sandbox, which has ended. */
-void home_detach(struct home *home, const char *id);
+MUST_CHECK int home_attach(struct home *home, int pidfd, int watchdog, struct err *err);
+/*
+ * Drop what belongs to sandboxes that have ended, so that they hold no descriptor for ever.  Ends that
+ * no handle saw are taken over by the next home_reconcile() of any process.
+ */
+void home_sweep(struct home *home);
 
 /* ---- reconcile.c ---- */
 
 /* What ended without us: run folders whose lock is free, rows that say "running" wrongly. */
 MUST_CHECK int home_reconcile(struct home *home, struct err *err);
-/* Take over the end of a sandbox: row, run folder, disk of an ephemeral one. */
+/**
+ * run_folder_lock() - Take the lock of a run folder: the monitor and its children are gone
+ * @run_dir:	The folder; borrowed
+ * @how:	LOCK_EX: wait for them; with LOCK_NB: -EWOULDBLOCK while they live
+ *
+ * The lock, owned by the caller; -ENOENT: another has taken the end over, and the name of the folder
+ * may be that of a new boot. As long as the lock is held, it is not.
+ */
+MUST_CHECK int run_folder_lock(int run_dir, int how);
+/* What is left when a removal of a run folder was cut off: no lock is in it any more. */
+MUST_CHECK int run_folder_remains(struct home *home, const char *id, int run_dir);
+
+/**
+ * home_record_end() - Take over the end of a sandbox: row, run folder, disk of an ephemeral one
+ * @end:	How it ended; NULL: what the run folder says
+ *
+ * The caller holds the folder's lock, but for an ephemeral sandbox, whose id is never used again.
+ */
 MUST_CHECK int home_record_end(struct home *home, const char *id, bool ephemeral,
-			       struct exit_record *ret_record, struct err *err);
+			       const struct exit_record *end, struct err *err);
 
 /* ---- install.c ---- */
 

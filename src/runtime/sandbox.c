@@ -3,7 +3,8 @@
  * DOC: from a spec to a running sandbox and back
  *
  * create: check the spec, find every file (nothing is made before that), make the run folder with
- * its lock, write the row, make the disk, boot.  A step that fails undoes all before it.
+ * its lock, write the row, make the disk, boot.  A step that fails undoes all before it.  The folder
+ * comes before the row, so a row that says "starting" without a folder is always wrong.
  *
  * The end is seen through the pidfd.  Whoever sees it first takes the exit record over and removes
  * the run folder; the handle remembers it.
@@ -20,6 +21,7 @@
 #include "runtime/internal.h"
 
 #define UPPER_NAME "upper.ext4"
+#define UPPER_NEW  "upper.new" /* while it is made */
 
 /* What a create has made so far and must undo. */
 struct creation {
@@ -30,30 +32,21 @@ struct creation {
 	struct image *image;
 	struct runtime_files files;
 	int run_dir, lock, upper;
-	bool has_row, has_disk_folder, reused, done;
+	bool has_folder, has_row, reused, done; /* has_row: and so the folder */
 };
 
 static void creation_done_auto(struct creation *c)
 {
+	struct exit_record end = { .reason = "boot-failed",
+				   .code = -1,
+				   .ended_at = clock_wall_ns() };
 	struct err ignored = ERR_INIT;
-	struct exit_record rec = { .reason = "boot-failed", .code = -1 };
-	struct state_sandbox row = { 0 };
-	char crashed[] = "crashed";
 
-	if (c->run_dir >= 0 && !c->done)
+	/* A sandbox that never was goes as an ephemeral one does. */
+	if (c->has_row && !c->done)
+		IGNORE_RESULT(home_record_end(c->home, c->id, !c->reused, &end, &ignored));
+	else if (c->has_folder && !c->done)
 		remove_folder(c->home->run_fd, c->id);
-	if (c->has_disk_folder && !c->reused && !c->done)
-		remove_folder(c->home->sandboxes_fd, c->id);
-	if (c->has_row && !c->done && !c->reused)
-		IGNORE_RESULT(state_sandbox_remove(c->home->state, c->id, &ignored));
-	if (c->has_row && !c->done && c->reused) {
-		row.id = c->id;
-		row.status = crashed;
-		row.reason = rec.reason;
-		row.exit_code = -1;
-		row.ended_at = clock_wall_ns();
-		IGNORE_RESULT(state_sandbox_set_end(c->home->state, &row, &ignored));
-	}
 	spec_done(&c->spec);
 	image_free(c->image);
 	runtime_files_done(&c->files);
@@ -94,7 +87,13 @@ static int check_memory(const struct spec *spec, struct err *err)
 	return err_detail(err, ERR_NR_NO_MEMORY, "memory_mib");
 }
 
-/* MSB_HOME/run/ID with its lock taken; it has its name only then. */
+static int name_taken(const struct creation *c, const char *status, struct err *err)
+{
+	err_set(err, ERR_EXISTS, "a sandbox named '%s' already exists (%s)", c->name, status);
+	return err_detail(err, ERR_NR_SANDBOX_EXISTS, c->name);
+}
+
+/* MSB_HOME/run/ID with its lock taken; it has its name only then. EXISTS: the name is in use. */
 static int make_run_folder(struct creation *c, struct err *err)
 {
 	int run_fd = c->home->run_fd;
@@ -102,16 +101,22 @@ static int make_run_folder(struct creation *c, struct err *err)
 
 	(void)snprintf(fresh, sizeof(fresh), ".new-%s", c->id);
 	if (mkdirat(run_fd, fresh, 0700) < 0)
-		return err_sys(err, errno, "make a folder in '%s/run'", c->home->path);
+		return errno == EEXIST
+			       ? name_taken(c, "starting", err)
+			       : err_sys(err, errno, "make a folder in '%s/run'", c->home->path);
 	c->run_dir = openat(run_fd, fresh, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (c->run_dir >= 0)
 		c->lock = openat(c->run_dir, "lock", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (c->lock < 0 || fchmod(c->run_dir, 0700) < 0 || flock(c->lock, LOCK_EX | LOCK_NB) < 0 ||
 	    renameat(run_fd, fresh, run_fd, c->id) < 0) {
-		err_sys(err, errno, "make a folder in '%s/run'", c->home->path);
+		if (errno == EEXIST || errno == ENOTEMPTY)
+			name_taken(c, "starting", err);
+		else
+			err_sys(err, errno, "make a folder in '%s/run'", c->home->path);
 		remove_folder(run_fd, fresh);
 		return -(int)err->code;
 	}
+	c->has_folder = true;
 	return 0;
 }
 
@@ -142,20 +147,26 @@ static int add_row(struct creation *c, struct err *err)
 static int reuse_row(struct creation *c, const struct state_sandbox *row, struct err *err)
 {
 	AUTO_FREE char *normal = NULL;
-	int r = spec_normal(&c->spec, &normal, err);
+	int r;
 
+	if (!c->spec.reuse)
+		return name_taken(c, row->status, err);
+	r = spec_normal(&c->spec, &normal, err);
 	if (r < 0)
 		return r;
 	if (strcmp(normal, row->spec) != 0) {
 		err_set(err, ERR_EXISTS, "sandbox '%s' exists with other settings", c->name);
 		return err_detail(err, ERR_NR_SANDBOX_EXISTS, c->name);
 	}
+	if (strcmp(row->status, "stopped") != 0 && strcmp(row->status, "crashed") != 0)
+		return name_taken(c, row->status, err);
+	(void)snprintf(c->id, sizeof(c->id), "%s", row->id);
+	r = make_run_folder(c, err);
+	if (r < 0)
+		return r;
 	r = state_sandbox_claim(c->home->state, row->id, err);
-	if (r < 0 && err->code == ERR_BUSY) {
-		err_set(err, ERR_EXISTS, "a sandbox named '%s' already exists (%s)", c->name,
-			row->status);
-		return err_detail(err, ERR_NR_SANDBOX_EXISTS, c->name);
-	}
+	if (r < 0 && err->code == ERR_BUSY)
+		return name_taken(c, row->status, err);
 	c->reused = c->has_row = r == 0;
 	return r;
 }
@@ -174,58 +185,61 @@ static int take_name(struct creation *c, struct err *err)
 		(void)snprintf(c->name, sizeof(c->name), "%s", c->spec.name);
 	else
 		(void)snprintf(c->name, sizeof(c->name), "msb-%s", digits);
-	if (c->spec.name && state_sandbox_get(c->home->state, c->name, &row, &missing) == 0) {
-		if (!c->spec.reuse || strcmp(row.name, c->name) != 0) {
-			err_set(err, ERR_EXISTS, "a sandbox named '%s' already exists (%s)",
-				c->name, row.status);
-			r = err_detail(err, ERR_NR_SANDBOX_EXISTS, c->name);
-		} else {
-			(void)snprintf(c->id, sizeof(c->id), "%s", row.id);
-			r = reuse_row(c, &row, err);
-		}
+	if (c->spec.name && state_sandbox_by_name(c->home->state, c->name, &row, &missing) == 0) {
+		r = reuse_row(c, &row, err);
 		state_sandbox_done(&row);
-		return r < 0 ? r : make_run_folder(c, err);
+		return r;
 	}
 	r = make_run_folder(c, err);
 	return r < 0 ? r : add_row(c, err);
 }
 
-/* The ext4 disk for what the guest writes; one without a name as soon as it is open, if it dies
- * with the sandbox.
+/*
+ * A fresh ext4 disk: it gets its name only when it is whole, so that an end in between leaves none
+ * that the next start would use.  That of an ephemeral sandbox never gets one.
  */
-static int make_disk(struct creation *c, struct err *err)
+static int make_fresh_disk(struct creation *c, int dir_fd, struct err *err)
 {
 	uint64_t size = c->spec.root_size_mib << 20;
+	int r;
+
+	c->upper = openat(dir_fd, UPPER_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+			  0600);
+	if (c->upper < 0)
+		return err_sys(err, errno, "open its file");
+	r = ext4_create(c->upper, size, err);
+	if (r == 0 && !c->spec.ephemeral && fsync(c->upper) < 0)
+		r = err_sys(err, errno, "write it");
+	if (r == 0 && !c->spec.ephemeral && renameat(dir_fd, UPPER_NEW, dir_fd, UPPER_NAME) < 0)
+		r = err_sys(err, errno, "name it");
+	if (r < 0 || c->spec.ephemeral)
+		(void)unlinkat(dir_fd, UPPER_NEW, 0);
+	return r;
+}
+
+/* The disk for what the guest writes: that of the last boot, if there was one. */
+static int make_disk(struct creation *c, struct err *err)
+{
 	AUTO_CLOSE int dir = -1;
-	int dir_fd = c->run_dir;
-	bool fresh = true;
-	int r = 0;
 
 	if (c->spec.root != SPEC_ROOT_MANAGED)
 		return 0;
 	if (!c->spec.ephemeral) {
 		if (mkdirat(c->home->sandboxes_fd, c->id, 0700) < 0 && errno != EEXIST)
 			return err_sys(err, errno, "make the folder of '%s'", c->name);
-		c->has_disk_folder = true;
 		dir = openat(c->home->sandboxes_fd, c->id,
 			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (dir < 0)
 			return err_sys(err, errno, "open the folder of '%s'", c->name);
-		dir_fd = dir;
+		c->upper = openat(dir, UPPER_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+		if (c->upper >= 0)
+			return 0;
+		if (errno != ENOENT)
+			return err_sys(err, errno, "open the disk of '%s'", c->name);
 	}
-	c->upper = openat(dir_fd, UPPER_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	fresh = c->upper < 0 && errno == ENOENT;
-	if (fresh)
-		c->upper = openat(dir_fd, UPPER_NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (c->upper < 0)
-		return err_sys(err, errno, "open the disk of '%s'", c->name);
-	if (fresh)
-		r = ext4_create(c->upper, size, err);
-	if (fresh && r == 0 && !c->spec.ephemeral && fsync(c->upper) < 0)
-		r = err_sys(err, errno, "write the disk of '%s'", c->name);
-	if (c->spec.ephemeral || (fresh && r < 0))
-		(void)unlinkat(dir_fd, UPPER_NAME, 0);
-	return r < 0 ? err_wrap(err, "make the disk of '%s'", c->name) : 0;
+	if (make_fresh_disk(c, dir >= 0 ? dir : c->run_dir, err) < 0)
+		return err_wrap(err, "make the disk of '%s'", c->name);
+	return 0;
 }
 
 static int boot_times_json(const struct launch *l, char **ret_json, struct err *err)
@@ -329,9 +343,10 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 
 	if (r < 0)
 		return r;
-	c->done = true; /* from here on it ends like any other sandbox */
+	c->done = true;	      /* from here on it ends like any other sandbox */
+	close_auto(&c->lock); /* the monitor has it: now it is free when that is gone */
 	sb->pidfd = fcntl(l.pidfd, F_DUPFD_CLOEXEC, 0);
-	r = home_attach(c->home, c->id, c->spec.ephemeral, l.pidfd, l.watchdog, err);
+	r = home_attach(c->home, l.pidfd, l.watchdog, err);
 	if (r == 0 && sb->pidfd < 0)
 		r = err_sys(err, EMFILE, "watch '%s'", c->name);
 	if (r == 0)

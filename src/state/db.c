@@ -5,14 +5,18 @@
  * One file, MSB_HOME/db, in WAL mode: readers never wait for a writer.  PRAGMA user_version is
  * the number of migrations that were applied; each is applied in one transaction.  Statements
  * are always prepared and values always bound.
+ *
+ * A close moves nothing from the log (db-wal) into the database, so that a short-lived process does
+ * not wait for the disk and the next one does not begin a new log.  The writer that makes the log
+ * longer than WAL_MAX_PAGES moves it, so the files db-wal and db-shm stay.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "state/internal.h"
 #include "state/state.h"
 
+#define WAL_MAX_PAGES	100  /* of 4 KiB; read again by the first process that opens the home */
 #define BUSY_TIMEOUT_MS 5000 /* for writers of other processes; a transaction takes about 1 ms */
 
 static const char *const migrations[] = {
@@ -162,11 +166,30 @@ static int migrate(struct state *state, struct err *err)
 	return r;
 }
 
+/*
+ * The file is never opened here: a close() of it, by any thread, would drop the locks that the
+ * process's other connections hold on it (fcntl(2)).  SQLite knows that of its own descriptors.
+ * It gives its other files the mode of this one.
+ */
+static int make_file(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (mknod(path, S_IFREG | 0600, 0) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "make '%s'", path);
+	if (lstat(path, &st) < 0)
+		return err_sys(err, errno, "look at '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_IO, "'%s' is no file", path);
+	if ((st.st_mode & 07777) != 0600 && chmod(path, 0600) < 0)
+		return err_sys(err, errno, "set the mode of '%s'", path);
+	return 0;
+}
+
 int state_open(const char *home, struct state **ret_state, struct err *err)
 {
 	AUTO(state_close) struct state *state = calloc(1, sizeof(*state));
 	AUTO_FREE char *path = NULL;
-	AUTO_CLOSE int fd = -1;
 	int r;
 
 	if (!state || asprintf(&path, "%s/db", home) < 0) {
@@ -174,17 +197,17 @@ int state_open(const char *home, struct state **ret_state, struct err *err)
 		return err_set(err, ERR_UNAVAILABLE, "out of memory");
 	}
 	(void)pthread_mutex_init(&state->lock, NULL);
-	/* SQLite gives its other files the mode of this one. */
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_sys(err, errno, "open '%s'", path);
-	if (fchmod(fd, 0600) < 0)
-		return err_sys(err, errno, "set the mode of '%s'", path);
-	if (sqlite3_open_v2(path, &state->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX,
+	r = make_file(path, err);
+	if (r < 0)
+		return r;
+	if (sqlite3_open_v2(path, &state->db,
+			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW,
 			    NULL) != SQLITE_OK)
 		return err_set(err, ERR_IO, "open '%s': %s", path,
 			       state->db ? sqlite3_errmsg(state->db) : "out of memory");
 	(void)sqlite3_busy_timeout(state->db, BUSY_TIMEOUT_MS);
+	(void)sqlite3_db_config(state->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	(void)sqlite3_wal_autocheckpoint(state->db, WAL_MAX_PAGES);
 	r = db_exec(state,
 		    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 		    "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;",

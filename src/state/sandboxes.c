@@ -60,26 +60,45 @@ static int take_row(struct stmt *st, struct state_sandbox *sb)
 	return st->rc == SQLITE_OK ? 0 : -1;
 }
 
-int state_sandbox_get(struct state *state, const char *name_or_id, struct state_sandbox *ret_sb,
-		      struct err *err)
+static int get(struct state *state, const char *sql, const char *key, struct state_sandbox *ret_sb,
+	       struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;
 	struct state_sandbox sb = { 0 };
 	int r;
 
-	stmt_open(&st, state,
-		  "SELECT " COLUMNS " FROM sandboxes WHERE name = ?1 OR id = ?1"
-		  " ORDER BY name = ?1 DESC LIMIT 1");
-	stmt_text(&st, name_or_id);
+	stmt_open(&st, state, sql);
+	stmt_text(&st, key);
 	r = stmt_step(&st);
 	if (r == 0)
-		return err_set(err, ERR_NOT_FOUND, "no sandbox named '%s'", name_or_id);
+		return err_set(err, ERR_NOT_FOUND, "no sandbox named '%s'", key);
 	if (r < 0 || take_row(&st, &sb) < 0) {
 		state_sandbox_done(&sb);
 		return stmt_fail(&st, "look up sandbox", err);
 	}
 	*ret_sb = sb;
 	return 0;
+}
+
+int state_sandbox_by_id(struct state *state, const char *id, struct state_sandbox *ret_sb,
+			struct err *err)
+{
+	return get(state, "SELECT " COLUMNS " FROM sandboxes WHERE id = ?", id, ret_sb, err);
+}
+
+int state_sandbox_by_name(struct state *state, const char *name, struct state_sandbox *ret_sb,
+			  struct err *err)
+{
+	return get(state, "SELECT " COLUMNS " FROM sandboxes WHERE name = ?", name, ret_sb, err);
+}
+
+int state_sandbox_find(struct state *state, const char *name_or_id, struct state_sandbox *ret_sb,
+		       struct err *err)
+{
+	return get(state,
+		   "SELECT " COLUMNS " FROM sandboxes WHERE name = ?1 OR id = ?1"
+		   " ORDER BY name = ?1 DESC LIMIT 1",
+		   name_or_id, ret_sb, err);
 }
 
 int state_sandbox_claim(struct state *state, const char *id, struct err *err)
@@ -118,7 +137,8 @@ int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, s
 
 	stmt_open(&st, state,
 		  "UPDATE sandboxes SET status = ?, reason = ?, flushed = ?, exit_code = ?,"
-		  " exit_signal = ?, ended_at = ? WHERE id = ?");
+		  " exit_signal = ?, ended_at = ? WHERE id = ?"
+		  " AND status IN ('starting', 'running')");
 	stmt_text(&st, sb->status);
 	stmt_text(&st, sb->reason);
 	stmt_int(&st, sb->flushed);
@@ -138,12 +158,13 @@ int state_sandbox_remove(struct state *state, const char *id, struct err *err)
 	return stmt_run(&st, "remove sandbox", err);
 }
 
-int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+static int list(struct state *state, const char *sql, state_sandbox_fn fn, void *user,
+		struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;
 	int r, answer;
 
-	stmt_open(&st, state, "SELECT " COLUMNS " FROM sandboxes ORDER BY name");
+	stmt_open(&st, state, sql);
 	while ((r = stmt_step(&st)) == 1) {
 		struct state_sandbox sb = { 0 };
 
@@ -157,4 +178,16 @@ int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, str
 			return err_sys(err, -answer, "list sandboxes");
 	}
 	return r == 0 ? 0 : stmt_fail(&st, "list sandboxes", err);
+}
+
+int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+{
+	return list(state, "SELECT " COLUMNS " FROM sandboxes ORDER BY name", fn, user, err);
+}
+
+int state_sandbox_list_up(struct state *state, state_sandbox_fn fn, void *user, struct err *err)
+{
+	return list(state,
+		    "SELECT " COLUMNS " FROM sandboxes WHERE status IN ('starting', 'running')", fn,
+		    user, err);
 }

@@ -74,9 +74,14 @@ void state_sandbox_done(struct state_sandbox *sb);
 /* EXISTS if the name (or the id) is taken. */
 MUST_CHECK int state_sandbox_add(struct state *state, const struct state_sandbox *sb,
 				 struct err *err);
-/* By name, else by id. NOT_FOUND. */
-MUST_CHECK int state_sandbox_get(struct state *state, const char *name_or_id,
-				 struct state_sandbox *ret_sb, struct err *err);
+/* NOT_FOUND. A name may look like the id of another. */
+MUST_CHECK int state_sandbox_by_id(struct state *state, const char *id,
+				   struct state_sandbox *ret_sb, struct err *err);
+MUST_CHECK int state_sandbox_by_name(struct state *state, const char *name,
+				     struct state_sandbox *ret_sb, struct err *err);
+/* For what a user wrote: by name, else by id. */
+MUST_CHECK int state_sandbox_find(struct state *state, const char *name_or_id,
+				  struct state_sandbox *ret_sb, struct err *err);
 
 /**
  * state_sandbox_claim() - From "stopped" or "crashed" to "starting", for one caller only
@@ -86,7 +91,10 @@ MUST_CHECK int state_sandbox_claim(struct state *state, const char *id, struct e
 /* A status while it is up. NOT_FOUND. */
 MUST_CHECK int state_sandbox_set_status(struct state *state, const char *id, const char *status,
 					struct err *err);
-/* Status, reason, exit fields and ended_at of @sb, by its id. A missing row is fine. */
+/*
+ * Status, reason, exit fields and ended_at of @sb, by its id. A missing row is fine, and so is one
+ * whose end is recorded: it stays as it is.
+ */
 MUST_CHECK int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb,
 				     struct err *err);
 /* A missing row is fine. */
@@ -96,5 +104,8 @@ typedef int (*state_sandbox_fn)(void *user, const struct state_sandbox *sb);
 /* In order of names. */
 MUST_CHECK int state_sandbox_list(struct state *state, state_sandbox_fn fn, void *user,
 				  struct err *err);
+/* Those that should be alive: "starting" and "running". */
+MUST_CHECK int state_sandbox_list_up(struct state *state, state_sandbox_fn fn, void *user,
+				     struct err *err);
 
 #endif /* STATE_STATE_H */

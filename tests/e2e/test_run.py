@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb run on the built-in image: streams, exit codes, settings, terminals, signals."""
+import contextlib
 import fcntl
 import hashlib
 import os
+import resource
 import signal
+import sqlite3
 import subprocess
 
 import pexpect
@@ -218,6 +221,31 @@ def test_a_named_sandbox_keeps_its_disk(msb):
     r = sh(msb, "true", "-n", "keeper", "-m", "300M")
     assert r.returncode == 125
     assert "keeper" in r.stderr
+
+
+def test_a_start_leaves_the_folder_of_what_lives(home):
+    with home.start("run", "-i", "-n", "held", "busybox", "--", "sh", "-c", "echo up; cat",
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"up\n"
+        [folder] = (home.path / "run").iterdir()
+        # The row says "stopped", as it does for a moment when another process starts it again.
+        with contextlib.closing(sqlite3.connect(home.path / "db", timeout=5)) as db, db:
+            db.execute("UPDATE sandboxes SET status = 'stopped' WHERE name = 'held'")
+        r = home.run("run", "-n", "held", "busybox", "--", "true")
+        assert r.returncode == 125
+        assert "a sandbox named 'held' already exists" in r.stderr
+        assert (folder / "lock").exists()
+        first.communicate(b"", timeout=BOOT_S)
+        assert first.returncode == 0
+
+
+def test_a_start_that_is_killed_leaves_no_broken_disk(msb):
+    # SIGXFSZ ends msb at the first file that is too large, and that is the disk.
+    r = sh(msb, "true", "-n", "halfway", preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_FSIZE, (16 << 20, 16 << 20)))
+    assert r.returncode == -signal.SIGXFSZ, r.stderr
+    r = sh(msb, "echo made", "-n", "halfway")
+    assert (r.returncode, r.stdout) == (0, "made\n"), r.stderr
 
 
 @pytest.fixture
