@@ -10,10 +10,9 @@ int dir_open(int dir_fd, const char *name, DIR **ret_dir)
 {
 	AUTO_CLOSE int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int sys = errno;
 
 	if (!dir)
-		return sys > 0 ? -sys : -EIO;
+		return -errno;
 	(void)TAKE_FD(fd);
 	*ret_dir = dir;
 	return 0;
@@ -25,7 +24,7 @@ int dir_clear(int dir_fd)
 	struct dirent *e;
 	int r = dir_open(dir_fd, ".", &dir);
 
-	if (r < 0)
+	if (!dir)
 		return r;
 	while ((e = readdir(dir)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
