@@ -47,7 +47,8 @@ void load_result_done(struct load_result *r);
  * @what:	Name for messages: the file's path, or "standard input"
  * @err:	INVALID (no archive, truncated, a digest is wrong), IO
  *
- * Blocks. On failure nothing of it stays in the store, but for layers that are complete.
+ * Blocks. On failure no image of it is half there; layers, documents and merged
+ * files that are complete may stay.
  */
 MUST_CHECK int image_load(struct store *store, int fd, const char *what,
 			  struct load_result *ret_result, struct err *err);
@@ -93,7 +94,7 @@ char *image_ref_short(const char *full);
 /**
  * ext4_create() - Make an empty ext4 file system of @size bytes in the sparse file @fd
  *
- * In process by libext2fs; image.md section 7 says how it looks. A few milliseconds. Not synced.
+ * In process by libext2fs, as docs/internals/image.md says. A few milliseconds. Not synced.
  */
 MUST_CHECK int ext4_create(int fd, uint64_t size, struct err *err);
 

@@ -13,7 +13,7 @@
 #define REF_TAG_MAX    128 /* bytes */
 #define REF_DIGEST_MAX 135 /* bytes: "sha512:" and 128 digits */
 
-/* Documents; images.limits.manifest_bytes, config_bytes, layers. */
+/* Documents. */
 #define MANIFEST_BYTES_MAX (4 * MIB)
 #define CONFIG_BYTES_MAX   (8 * MIB)
 #define LAYERS_MAX	   512
@@ -28,7 +28,7 @@
 #define ARCHIVE_DOC_BYTES_MAX (64 * MIB)
 #define ARCHIVE_LINKS_MAX     16 /* links followed from one member name */
 
-/* One layer; images.limits.layer_bytes, file_bytes, entries. */
+/* One layer. */
 #define LAYER_BYTES_MAX	  (256 * GIB)
 #define FILE_BYTES_MAX	  (256 * GIB)
 #define LAYER_ENTRIES_MAX 10000000u

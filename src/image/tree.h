@@ -132,7 +132,7 @@ MUST_CHECK int tree_walk(struct tree *t, const char *path, size_t len, bool make
 MUST_CHECK int tree_walk_from(struct tree *t, struct tree_inode *dir, const char *text, bool make,
 			      struct tree_inode **ret);
 
-/* An entry of a layer archive, with all rules of section 6. @err: INVALID */
+/* An entry of a layer archive, with all rules of docs/internals/image.md. @err: INVALID */
 MUST_CHECK int tree_add(struct tree *t, const struct tar_entry *e, struct err *err);
 /* The layer is complete: resolve links to later names. */
 MUST_CHECK int tree_finish(struct tree *t, struct err *err);

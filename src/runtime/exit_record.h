@@ -10,7 +10,7 @@
 
 /* How a sandbox ended: what msb-sandbox left, or what its silence means.  No pointers. */
 struct exit_record {
-	char reason[24]; /* of runtime.md section 1 */
+	char reason[24]; /* sandbox/ending.c has the words */
 	char stage[24];	 /* of a failed boot; may be "" */
 	char detail[512];
 	int32_t sys;	/* errno; 0: none */

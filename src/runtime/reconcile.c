@@ -19,7 +19,7 @@
 #include "runtime/internal.h"
 
 #define MAX_PER_CALL  64	       /* run folders taken over in one call */
-#define MAX_BUDGET_NS (20 * NS_PER_MS) /* runtime.md section 6 */
+#define MAX_BUDGET_NS (20 * NS_PER_MS) /* of one call, whatever is left over */
 #define NEW_FOLDER_S  60	       /* a start is between mkdir and rename for microseconds */
 
 static int record_row(struct home *home, const char *id, const struct exit_record *end,

@@ -327,7 +327,7 @@ static int parse_labels(const struct json_at *root, struct spec *s, struct err *
 	return 0;
 }
 
-/* A path by its looks, as in image.md section 1. */
+/* A path by its looks; docs/api/spec.md. */
 static bool looks_local(const char *image)
 {
 	return image[0] == '/' || strncmp(image, "./", 2) == 0 || strncmp(image, "../", 3) == 0 ||
