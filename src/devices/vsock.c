@@ -294,9 +294,12 @@ static void vsock_reset(struct virtio_device *dev)
 	/* A driver resets the device before it sets it up: what waits for it goes on waiting. */
 	if (!v->driver_seen)
 		return;
+	/* The machine is gone, not the driver: why is the engine's to tell, before clients hear. */
+	if (!dev->transport)
+		return;
 	v->driver_seen = false;
 	v->n_resets = 0;
-	if (v->down && dev->transport)
+	if (v->down)
 		v->down(v->down_user);
 	close_all(v);
 }

@@ -236,8 +236,8 @@ static void reset_device(struct vhost_user *vu)
 }
 
 /*
- * Close and unmap all; harmless a second time.  The device gives up what it has, but no driver
- * asked it to: without a transport it tells nobody that the guest went down.
+ * Close and unmap all; harmless a second time.  The device drops its requests, but no driver asked
+ * it to: that the transport is gone tells it so.
  */
 static void hang_up(struct vhost_user *vu)
 {
