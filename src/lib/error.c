@@ -13,14 +13,17 @@ SAME(ERR_NR_SANDBOX_NOT_FOUND, MSB_E_SANDBOX_NOT_FOUND);
 SAME(ERR_NR_IMAGE_NOT_FOUND, MSB_E_IMAGE_NOT_FOUND);
 SAME(ERR_NR_PATH_NOT_FOUND, MSB_E_PATH_NOT_FOUND);
 SAME(ERR_NR_SANDBOX_EXISTS, MSB_E_SANDBOX_ALREADY_EXISTS);
+SAME(ERR_NR_REGISTRY_AUTH, MSB_E_REGISTRY_AUTH);
 SAME(ERR_NR_BUSY, MSB_E_BUSY);
 SAME(ERR_NR_STILL_RUNNING, MSB_E_SANDBOX_STILL_RUNNING);
 SAME(ERR_NR_NOT_RUNNING, MSB_E_SANDBOX_NOT_RUNNING);
+SAME(ERR_NR_IMAGE_IN_USE, MSB_E_IMAGE_IN_USE);
 SAME(ERR_NR_NO_ENGINE, MSB_E_NO_ENGINE);
 SAME(ERR_NR_NO_MEMORY, MSB_E_NO_MEMORY);
 SAME(ERR_NR_NO_SPACE, MSB_E_NO_SPACE);
 SAME(ERR_NR_BOOT_FAILED, MSB_E_BOOT_FAILED);
 SAME(ERR_NR_NOT_INSTALLED, MSB_E_NOT_INSTALLED);
+SAME(ERR_NR_UNREACHABLE, MSB_E_UNREACHABLE);
 SAME(ERR_NR_PROTOCOL, MSB_E_PROTOCOL);
 SAME(ERR_NR_IMAGE, MSB_E_IMAGE);
 SAME(ERR_NR_DATABASE, MSB_E_DATABASE);
@@ -39,6 +42,7 @@ static const int32_t numbers[] = {
 	[ERR_UNAVAILABLE] = MSB_E_UNAVAILABLE,
 	[ERR_PROTOCOL] = MSB_E_PROTOCOL,
 	[ERR_IO] = MSB_E_IO,
+	[ERR_CANCELLED] = MSB_E_CANCELLED,
 };
 static_assert(sizeof(numbers) / sizeof(numbers[0]) == ERR_CODE_MAX,
 	      "numbers[] does not match enum err_code");
@@ -59,9 +63,11 @@ const char *msb_code_name(int32_t code)
 		{ MSB_E_ALREADY_EXISTS, "already-exists" },
 		{ MSB_E_SANDBOX_ALREADY_EXISTS, "sandbox-already-exists" },
 		{ MSB_E_DENIED, "denied" },
+		{ MSB_E_REGISTRY_AUTH, "registry-auth" },
 		{ MSB_E_BUSY, "busy" },
 		{ MSB_E_SANDBOX_STILL_RUNNING, "sandbox-still-running" },
 		{ MSB_E_SANDBOX_NOT_RUNNING, "sandbox-not-running" },
+		{ MSB_E_IMAGE_IN_USE, "image-in-use" },
 		{ MSB_E_TIMEOUT, "timeout" },
 		{ MSB_E_EXEC_TIMEOUT, "exec-timeout" },
 		{ MSB_E_UNAVAILABLE, "unavailable" },
@@ -70,10 +76,12 @@ const char *msb_code_name(int32_t code)
 		{ MSB_E_NO_SPACE, "no-space" },
 		{ MSB_E_BOOT_FAILED, "boot-failed" },
 		{ MSB_E_NOT_INSTALLED, "not-installed" },
+		{ MSB_E_UNREACHABLE, "unreachable" },
 		{ MSB_E_PROTOCOL, "protocol" },
 		{ MSB_E_IMAGE, "image" },
 		{ MSB_E_IO, "io" },
 		{ MSB_E_DATABASE, "database" },
+		{ MSB_E_CANCELLED, "cancelled" },
 		{ MSB_E_EXEC_FAILED, "exec-failed" },
 		{ MSB_E_EXEC_LOST, "exec-lost" },
 	};
