@@ -12,6 +12,7 @@ static_assert((int)SANDBOX_GRACEFUL == MSB_GRACEFUL && (int)SANDBOX_KILL == MSB_
 	      "ways to stop");
 static_assert((int)STREAM_STARTED == MSB_EV_STARTED && (int)STREAM_DATA == MSB_EV_DATA &&
 		      (int)STREAM_STDIN_ERROR == MSB_EV_STDIN_ERROR &&
+		      (int)STREAM_TIMEOUT == MSB_EV_TIMEOUT && (int)STREAM_LOST == MSB_EV_LOST &&
 		      (int)STREAM_EXITED == MSB_EV_EXITED && (int)STREAM_FAILED == MSB_EV_FAILED &&
 		      (int)STREAM_END == MSB_EV_END && (int)STREAM_STDOUT == MSB_STDOUT &&
 		      (int)STREAM_STDERR == MSB_STDERR && (int)STREAM_TTY == MSB_TTY,
