@@ -16,11 +16,27 @@
  */
 struct store;
 
+/* `images.limits` of config.json: what an image may have.  Beyond: "limit-exceeded". */
+struct image_limits {
+	uint64_t manifest_bytes; /* of a manifest or index */
+	uint64_t config_bytes;
+	uint64_t layers;      /* of an image */
+	uint64_t layer_bytes; /* of a layer, unpacked */
+	uint64_t file_bytes;  /* of a file in it */
+	uint64_t entries;     /* of a layer */
+};
+extern const struct image_limits image_limits_default;
+/* More than that cannot be asked for: what the formats hold. */
+extern const struct image_limits image_limits_max;
+
 /**
  * store_open() - The store below @home_fd, made if missing
  * @home_fd:	MSB_HOME; borrowed for the call
+ * @limits:	Copied; NULL: the defaults
+ * @err:	INVALID (a limit above image_limits_max), IO
  */
-MUST_CHECK int store_open(int home_fd, struct store **ret_store, struct err *err);
+MUST_CHECK int store_open(int home_fd, const struct image_limits *limits, struct store **ret_store,
+			  struct err *err);
 void store_close(struct store *store);
 DEFINE_AUTO(struct store *, store_close);
 

@@ -97,6 +97,7 @@ static const struct tar_handler handler = { .entry = on_entry };
 
 int layer_new(struct store_tmp *tmp, struct layer_writer **ret, struct err *err)
 {
+	const struct image_limits *limits = &tmp->store->limits;
 	AUTO(layer_free) struct layer_writer *w = calloc(1, sizeof(*w));
 	int r;
 
@@ -106,9 +107,11 @@ int layer_new(struct store_tmp *tmp, struct layer_writer **ret, struct err *err)
 	w->data_fd = -1;
 	w->buf = malloc(COPY_BYTES);
 	if (!w->buf || digest_new(&w->raw) < 0 || digest_new(&w->unpacked) < 0 ||
-	    stream_new(on_unpacked, w, LAYER_BYTES_MAX, &w->stream) < 0 ||
-	    tar_new(&handler, w, &w->tar) < 0 || tree_init(&w->tree, &w->arena) < 0)
+	    stream_new(on_unpacked, w, limits->layer_bytes, &w->stream) < 0 ||
+	    tar_new(&handler, w, limits->file_bytes, &w->tar) < 0 ||
+	    tree_init(&w->tree, &w->arena) < 0)
 		return err_no_memory(err);
+	w->tree.max_entries = limits->entries;
 	r = store_tmp_file(tmp, w->layer.data_name, &w->data_fd);
 	if (r < 0)
 		return err_sys(err, -r, "writing a layer");

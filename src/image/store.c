@@ -55,11 +55,39 @@ void store_merged_name(const uint8_t key[SHA256_BYTES], char out[STORE_NAME_MAX]
 	name_of("merged/" FORMAT, key, ".erofs", out);
 }
 
-int store_open(int home_fd, struct store **ret_store, struct err *err)
+/* Is each limit one that we can keep? */
+static int check_limits(const struct image_limits *l, struct err *err)
+{
+	const struct image_limits *m = &image_limits_max;
+	const struct {
+		const char *key;
+		uint64_t value, max;
+	} all[] = {
+		{ "manifest_bytes", l->manifest_bytes, m->manifest_bytes },
+		{ "config_bytes", l->config_bytes, m->config_bytes },
+		{ "layers", l->layers, m->layers },
+		{ "layer_bytes", l->layer_bytes, m->layer_bytes },
+		{ "file_bytes", l->file_bytes, m->file_bytes },
+		{ "entries", l->entries, m->entries },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i].value > all[i].max)
+			return err_set(err, ERR_INVALID,
+				       "images.limits.%s: %" PRIu64 " is more than %" PRIu64,
+				       all[i].key, all[i].value, all[i].max);
+	}
+	return 0;
+}
+
+int store_open(int home_fd, const struct image_limits *limits, struct store **ret_store,
+	       struct err *err)
 {
 	AUTO_CLOSE int dir = -1;
 	struct store *s;
 
+	if (limits && check_limits(limits, err) < 0)
+		return -err->code;
 	if (mkdirat(home_fd, "images", 0700) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "making the image store");
 	dir = openat(home_fd, "images", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -73,6 +101,7 @@ int store_open(int home_fd, struct store **ret_store, struct err *err)
 	if (!s)
 		return err_no_memory(err);
 	s->dir_fd = TAKE_FD(dir);
+	s->limits = limits ? *limits : image_limits_default;
 	*ret_store = s;
 	return 0;
 }

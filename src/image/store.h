@@ -16,6 +16,7 @@
 
 struct store {
 	int dir_fd; /* MSB_HOME/images */
+	struct image_limits limits;
 };
 
 void store_data_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);

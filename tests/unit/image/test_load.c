@@ -91,7 +91,7 @@ static void set_up(struct fixture *f)
 	ASSERT(mkdtemp(f->dir) != NULL);
 	f->home = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT(f->home >= 0);
-	ASSERT_EQ(store_open(f->home, &f->store, &f->err), 0);
+	ASSERT_EQ(store_open(f->home, NULL, &f->store, &f->err), 0);
 }
 
 static void tear_down(struct fixture *f)
@@ -306,6 +306,54 @@ TEST(refused_and_untouched)
 		free_parts(&p);
 		tear_down(&f);
 	}
+}
+
+TEST(limits_name_what_was_found)
+{
+	static const struct {
+		const char *name, *subject;
+		struct image_limits limits;
+	} cases[] = {
+		{ "layer", "images.limits.layer_bytes", { 4096, 4096, 8, 1024, 4096, 10 } },
+		{ "file", "images.limits.file_bytes", { 4096, 4096, 8, 4096, 3, 10 } },
+		{ "entries", "images.limits.entries", { 4096, 4096, 8, 4096, 4096, 1 } },
+		{ "layers", "images.limits.layers", { 4096, 4096, 0, 4096, 4096, 10 } },
+	};
+
+	for_cases(c, cases) {
+		struct fixture f;
+		struct parts p = { 0 };
+		struct load_result r = { 0 };
+		struct buf b;
+
+		set_up(&f);
+		store_close(f.store);
+		ASSERT_EQ(store_open(f.home, &c->limits, &f.store, &f.err), 0);
+		make_parts(&p, false);
+		docker_archive(&b, &p, "a/layer.tar", NULL);
+		ASSERT(load(&f, &b, &r) < 0);
+		printf("# %s\n", f.err.msg);
+		ASSERT_STR(f.err.reason, "limit-exceeded");
+		ASSERT_STR(f.err.subject, c->subject);
+		buf_done(&b);
+		free_parts(&p);
+		tear_down(&f);
+	}
+}
+
+TEST(a_limit_above_what_we_can_keep)
+{
+	struct image_limits limits = image_limits_default;
+	struct store *none = NULL;
+	struct fixture f;
+
+	set_up(&f);
+	limits.layers = image_limits_max.layers + 1;
+	ASSERT(store_open(f.home, &limits, &none, &f.err) < 0);
+	ASSERT_EQ(f.err.code, ERR_INVALID);
+	ASSERT(strstr(f.err.msg, "images.limits.layers") != NULL);
+	ASSERT(none == NULL);
+	tear_down(&f);
 }
 
 TEST(no_such_image)
