@@ -37,7 +37,7 @@ struct found {
 };
 
 struct loader {
-	struct store *store;
+	struct store_run *run; /* borrowed */
 	struct archive archive;
 	struct found *found;
 	size_t n_found;
@@ -340,7 +340,7 @@ static int merge(struct loader *l, const struct found *f, struct err *err)
 		memcpy(files[i].data, f->layers[i]->layer.data_name, STORE_NAME_MAX);
 		memcpy(files[i].tree, f->layers[i]->layer.tree_name, STORE_NAME_MAX);
 	}
-	return merged_make(l->store, f->diff_ids, files, f->n_layers, err);
+	return merged_make(l->run, f->diff_ids, files, f->n_layers, err);
 }
 
 static int store_image(struct loader *l, struct found *f, struct loaded_image *ret, struct err *err)
@@ -349,13 +349,12 @@ static int store_image(struct loader *l, struct found *f, struct loaded_image *r
 	char text[DIGEST_TEXT_MAX];
 
 	for (size_t i = 0; i < f->n_layers; i++) {
-		if (layer_publish(l->archive.tmp, &f->layers[i]->layer, err) < 0)
+		if (layer_publish(l->run, &f->layers[i]->layer, err) < 0)
 			return -err->code;
 		ret->size += f->layers[i]->layer.size;
 	}
-	if (store_put_blob(l->archive.tmp, f->config->doc.data, f->config->doc.len, config, err) <
-		    0 ||
-	    store_put_blob(l->archive.tmp, f->manifest.data, f->manifest.len, manifest, err) < 0)
+	if (store_put_blob(l->run, f->config->doc.data, f->config->doc.len, config, err) < 0 ||
+	    store_put_blob(l->run, f->manifest.data, f->manifest.len, manifest, err) < 0)
 		return -err->code;
 	digest_text(manifest, text);
 	ret->manifest_digest = strdup(text);
@@ -374,6 +373,7 @@ void load_result_done(struct load_result *r)
 		free(r->images[i].config_digest);
 		free(r->images[i].created);
 		strings_free(r->images[i].names);
+		strings_free(r->images[i].documents);
 	}
 	free(r->images);
 	*r = (struct load_result){ 0 };
@@ -400,15 +400,13 @@ static int store_all(struct loader *l, struct load_result *r, struct err *err)
 	return 0;
 }
 
-int image_load(struct store *store, int fd, const char *what, struct load_result *ret_result,
+int image_load(struct store_run *run, int fd, const char *what, struct load_result *ret_result,
 	       struct err *err)
 {
-	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
-	AUTO(loader_done) struct loader l = { .store = store };
+	AUTO(loader_done) struct loader l = { .run = run };
 	struct load_result r = { 0 };
 
-	if (store_tmp_open(store, &tmp, err) < 0 ||
-	    archive_read(&l.archive, &tmp, fd, what, err) < 0 || find_images(&l, what, err) < 0)
+	if (archive_read(&l.archive, run, fd, what, err) < 0 || find_images(&l, what, err) < 0)
 		return -err->code;
 	if (store_all(&l, &r, err) < 0) {
 		load_result_done(&r);
