@@ -20,7 +20,7 @@ static struct member *current(struct archive *a)
 /* Of one document: what it is shows later. */
 static size_t doc_max(const struct archive *a)
 {
-	const struct image_limits *l = &a->tmp->store->limits;
+	const struct image_limits *l = &a->run->store->limits;
 
 	return l->config_bytes > l->manifest_bytes ? l->config_bytes : l->manifest_bytes;
 }
@@ -134,7 +134,7 @@ static int decide(struct archive *a, struct err *err)
 
 	a->decided = true;
 	m->kind = sniff(a);
-	if (m->kind == MEMBER_LAYER && layer_new(a->tmp, &a->writer, err) < 0)
+	if (m->kind == MEMBER_LAYER && layer_new(a->run, &a->writer, err) < 0)
 		return -err->code;
 	return take(a, a->head, a->n_head, err);
 }
@@ -209,7 +209,7 @@ static int on_bytes(void *user, const uint8_t *data, size_t len, struct err *err
 	return tar_feed(user, data, len, err);
 }
 
-int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *what,
+int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
 		 struct err *err)
 {
 	static const struct tar_handler handler = { on_entry, on_data, on_end };
@@ -218,7 +218,7 @@ int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *w
 	AUTO_FREE uint8_t *buf = malloc(COPY_BYTES);
 	ssize_t n;
 
-	*a = (struct archive){ .tmp = tmp };
+	*a = (struct archive){ .run = run };
 	if (!buf || tar_new(&handler, a, FILE_BYTES_MAX, &tar) < 0 ||
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
 		return err_no_memory(err);
@@ -243,7 +243,7 @@ void archive_done(struct archive *a)
 		struct member *m = &a->members[i];
 
 		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
-			layer_drop(a->tmp, &m->layer);
+			layer_drop(a->run, &m->layer);
 		buf_done(&m->doc);
 		free(m->name);
 		free(m->link);

@@ -115,9 +115,8 @@ static int merge_one(struct pieces *p, size_t i, struct tree *t, struct err *err
 	return merge_layer(t, &upper, err);
 }
 
-static int write_merged(struct store *s, struct pieces *p, const char *to, struct err *err)
+static int write_merged(struct store_run *run, struct pieces *p, const char *to, struct err *err)
 {
-	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
 	AUTO(arena_done) struct arena arena = { 0 };
 	AUTO(tree_done) struct tree t = { 0 };
 	char name[STORE_NAME_MAX];
@@ -131,14 +130,12 @@ static int write_merged(struct store *s, struct pieces *p, const char *to, struc
 		if (merge_one(p, i, &t, err) < 0)
 			return -err->code;
 	}
-	if (store_tmp_open(s, &tmp, err) < 0)
-		return -err->code;
-	r = store_tmp_file(&tmp, name, &fd);
+	r = store_run_file(run, name, &fd);
 	if (r < 0)
 		return err_sys(err, -r, "writing a merged image");
 	if (erofs_write(&t, p->layers, p->n, false, fd, &disk, err) < 0)
 		return -err->code;
-	return store_publish(&tmp, name, fd, to, err);
+	return store_publish(run, name, fd, to, err);
 }
 
 static bool merged_is_good(struct store *s, const char *name, const struct pieces *p, int *ret_fd,
@@ -156,32 +153,30 @@ static bool merged_is_good(struct store *s, const char *name, const struct piece
 	return true;
 }
 
-static int open_merged(struct store *s, const struct sha *diff_ids, struct pieces *p, int *ret_fd,
-		       uint64_t *ret_size, struct err *err)
+static int open_merged(struct store_run *run, const struct sha *diff_ids, struct pieces *p,
+		       int *ret_fd, uint64_t *ret_size, struct err *err)
 {
 	uint8_t key[SHA256_BYTES];
 	char name[STORE_NAME_MAX];
-	AUTO_CLOSE int lock = -1;
-	int r;
+	int r = 0;
 
-	if (merged_key(diff_ids, p->n, key, err) < 0)
+	if (merged_key(diff_ids, p->n, key, err) < 0 || store_hold(run, key, err) < 0)
 		return -err->code;
 	store_merged_name(key, name);
-	if (merged_is_good(s, name, p, ret_fd, ret_size))
+	if (merged_is_good(run->store, name, p, ret_fd, ret_size))
 		return 0;
-	r = store_lock(s, key, &lock);
-	if (r < 0)
-		return err_sys(err, -r, "locking a merged image");
-	if (merged_is_good(s, name, p, ret_fd, ret_size))
-		return 0;
-	if (write_merged(s, p, name, err) < 0)
+	if (store_make_begin(run, key, err) < 0)
 		return -err->code;
-	if (!merged_is_good(s, name, p, ret_fd, ret_size))
-		return err_set(err, ERR_INTERNAL, "images/%s is not what was written", name);
-	return 0;
+	if (!merged_is_good(run->store, name, p, ret_fd, ret_size)) {
+		r = write_merged(run, p, name, err);
+		if (r == 0 && !merged_is_good(run->store, name, p, ret_fd, ret_size))
+			r = err_set(err, ERR_INTERNAL, "images/%s is not what was written", name);
+	}
+	store_make_end(run, key);
+	return r;
 }
 
-int merged_make(struct store *s, const struct sha *diff_ids, const struct layer_files *files,
+int merged_make(struct store_run *run, const struct sha *diff_ids, const struct layer_files *files,
 		size_t n, struct err *err)
 {
 	AUTO(pieces_free) struct pieces *p = pieces_new(n);
@@ -191,10 +186,10 @@ int merged_make(struct store *s, const struct sha *diff_ids, const struct layer_
 	if (!p)
 		return err_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
-		if (open_layer(s, &files[i], p, err) < 0)
+		if (open_layer(run->store, &files[i], p, err) < 0)
 			return -err->code;
 	}
-	return open_merged(s, diff_ids, p, &fd, &size, err);
+	return open_merged(run, diff_ids, p, &fd, &size, err);
 }
 
 /* Takes over the descriptors: *@merged_fd and those in @p. */
@@ -219,15 +214,19 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 	return 0;
 }
 
-static int read_docs(struct store *s, const uint8_t sha[SHA256_BYTES], struct manifest *m,
+static int read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct manifest *m,
 		     struct config *c, struct err *err)
 {
 	AUTO(buf_done) struct buf doc = { 0 };
+	struct store *s = run->store;
 
-	if (store_get_blob(s, sha, s->limits.manifest_bytes, &doc, err) < 0 ||
+	if (store_hold(run, sha, err) < 0 ||
+	    store_get_blob(s, sha, s->limits.manifest_bytes, &doc, err) < 0 ||
 	    manifest_parse(doc.data, doc.len, &s->limits, m, err) < 0)
 		return -err->code;
 	buf_done(&doc);
+	if (store_hold(run, m->config.digest.b, err) < 0)
+		return -err->code;
 	if (store_get_blob(s, m->config.digest.b, s->limits.config_bytes, &doc, err) < 0) {
 		if (err->code == ERR_NOT_FOUND)
 			err->code = ERR_IO; /* the manifest is there: a piece is missing */
@@ -236,7 +235,7 @@ static int read_docs(struct store *s, const uint8_t sha[SHA256_BYTES], struct ma
 	return config_parse(doc.data, doc.len, &s->limits, c, err);
 }
 
-int image_open(struct store *store, const char *manifest_digest, struct image **ret_image,
+int image_open(struct store_run *run, const char *manifest_digest, struct image **ret_image,
 	       struct err *err)
 {
 	AUTO(manifest_done) struct manifest m = { 0 };
@@ -249,7 +248,7 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 
 	if (digest_parse(manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
-	if (read_docs(store, sha, &m, &c, err) < 0)
+	if (read_docs(run, sha, &m, &c, err) < 0)
 		return -err->code;
 	p = pieces_new(c.n_diff_ids);
 	if (!p)
@@ -259,10 +258,11 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 
 		store_data_name(c.diff_ids[i].b, f.data);
 		store_tree_name(c.diff_ids[i].b, f.tree);
-		if (open_layer(store, &f, p, err) < 0)
+		if (store_hold(run, c.diff_ids[i].b, err) < 0 ||
+		    open_layer(run->store, &f, p, err) < 0)
 			return -err->code;
 	}
-	if (open_merged(store, c.diff_ids, p, &merged, &merged_size, err) < 0)
+	if (open_merged(run, c.diff_ids, p, &merged, &merged_size, err) < 0)
 		return -err->code;
 	img = malloc(sizeof(*img));
 	if (!img)

@@ -82,20 +82,28 @@ struct fixture {
 	char dir[32];
 	int home;
 	struct store *store;
+	struct store_run *run;
 	struct err err;
 };
 
-static void set_up(struct fixture *f)
+static void set_up_with(struct fixture *f, const struct image_limits *limits)
 {
 	*f = (struct fixture){ .dir = "/tmp/test_load_XXXXXX", .err = ERR_INIT };
 	ASSERT(mkdtemp(f->dir) != NULL);
 	f->home = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT(f->home >= 0);
-	ASSERT_EQ(store_open(f->home, NULL, &f->store, &f->err), 0);
+	ASSERT_EQ(store_open(f->home, limits, &f->store, &f->err), 0);
+	ASSERT_EQ(store_run_open(f->store, NULL, &f->run, &f->err), 0);
+}
+
+static void set_up(struct fixture *f)
+{
+	set_up_with(f, NULL);
 }
 
 static void tear_down(struct fixture *f)
 {
+	store_run_close(f->run);
 	store_close(f->store);
 	remove_tree(AT_FDCWD, f->dir);
 	(void)close(f->home);
@@ -151,7 +159,7 @@ static int load(struct fixture *f, const struct buf *b, struct load_result *r)
 	AUTO_CLOSE int fd = io_memfd("archive", b->data, b->len);
 
 	ASSERT(fd >= 0);
-	return image_load(f->store, fd, "test.tar", r, &f->err);
+	return image_load(f->run, fd, "test.tar", r, &f->err);
 }
 
 static void add_blob(struct buf *b, const char *hex, const struct buf *data)
@@ -200,7 +208,7 @@ TEST(oci_layout_with_gzip)
 	ASSERT_EQ(r.images[0].size, p.layer.len);
 	ASSERT_STR(r.images[0].created, "2026-01-02T03:04:05Z");
 
-	ASSERT_EQ(image_open(f.store, want, &img, &f.err), 0);
+	ASSERT_EQ(image_open(f.run, want, &img, &f.err), 0);
 	ASSERT_STR(img->architecture, "amd64");
 	ASSERT_STR(img->env[0], "A=b");
 	ASSERT_STR(img->cmd[0], "sh");
@@ -326,9 +334,7 @@ TEST(limits_name_what_was_found)
 		struct load_result r = { 0 };
 		struct buf b;
 
-		set_up(&f);
-		store_close(f.store);
-		ASSERT_EQ(store_open(f.home, &c->limits, &f.store, &f.err), 0);
+		set_up_with(&f, &c->limits);
 		make_parts(&p, false);
 		docker_archive(&b, &p, "a/layer.tar", NULL);
 		ASSERT(load(&f, &b, &r) < 0);
@@ -362,12 +368,12 @@ TEST(no_such_image)
 	struct image *img = NULL;
 
 	set_up(&f);
-	ASSERT(image_open(f.store,
+	ASSERT(image_open(f.run,
 			  "sha256:"
 			  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 			  &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_NOT_FOUND);
-	ASSERT(image_open(f.store, "sha256:00", &img, &f.err) < 0);
+	ASSERT(image_open(f.run, "sha256:00", &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_INVALID);
 	tear_down(&f);
 }
