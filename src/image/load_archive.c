@@ -90,12 +90,10 @@ static enum member_kind sniff(const struct archive *a)
 }
 
 /* A member that is no layer matters only if a manifest names it. */
-static int bad_layer(struct archive *a, struct err *err)
+static int bad_layer(struct archive *a, struct member *m, struct err *err)
 {
-	struct member *m = current(a);
-
-	layer_free(a->writer);
-	a->writer = NULL;
+	layer_free(TAKE_PTR(m->writer));
+	a->n_writers--;
 	if (err->code != ERR_INVALID)
 		return -err->code;
 	m->kind = MEMBER_BAD;
@@ -104,6 +102,25 @@ static int bad_layer(struct archive *a, struct err *err)
 		return err_no_memory(err);
 	*m->bad = *err;
 	*err = ERR_INIT;
+	return 0;
+}
+
+/* Let at most @max layers be under way; the oldest are waited for. */
+static int settle(struct archive *a, unsigned max, struct err *err)
+{
+	for (size_t i = 0; i < a->n_members && a->n_writers > max; i++) {
+		struct member *m = &a->members[i];
+
+		if (!m->writer)
+			continue;
+		if (layer_wait(m->writer, &m->layer, err) < 0) {
+			if (bad_layer(a, m, err) < 0)
+				return -err->code;
+			continue;
+		}
+		layer_free(TAKE_PTR(m->writer));
+		a->n_writers--;
+	}
 	return 0;
 }
 
@@ -118,7 +135,7 @@ static int take(struct archive *a, const uint8_t *data, size_t len, struct err *
 			return err_set(err, ERR_INVALID, "limit-exceeded: documents of an archive");
 		return buf_add(&m->doc, data, len) < 0 ? err_no_memory(err) : 0;
 	case MEMBER_LAYER:
-		return layer_feed(a->writer, data, len, err) < 0 ? bad_layer(a, err) : 0;
+		return layer_feed(m->writer, data, len, err) < 0 ? bad_layer(a, m, err) : 0;
 	case MEMBER_OTHER:
 	case MEMBER_BAD:
 	case MEMBER_SYMLINK:
@@ -134,8 +151,11 @@ static int decide(struct archive *a, struct err *err)
 
 	a->decided = true;
 	m->kind = sniff(a);
-	if (m->kind == MEMBER_LAYER && layer_new(a->run, &a->writer, err) < 0)
-		return -err->code;
+	if (m->kind == MEMBER_LAYER) {
+		if (settle(a, layer_jobs() - 1, err) < 0 || layer_new(a->run, &m->writer, err) < 0)
+			return -err->code;
+		a->n_writers++;
+	}
 	return take(a, a->head, a->n_head, err);
 }
 
@@ -191,11 +211,8 @@ static int on_end(void *user, struct err *err)
 		return -err->code;
 	m = current(a);
 	if (m->kind == MEMBER_LAYER) {
-		if (layer_finish(a->writer, &m->layer, err) < 0)
-			return bad_layer(a, err);
-		layer_free(a->writer);
-		a->writer = NULL;
-		memcpy(m->sha, m->layer.raw, SHA256_BYTES);
+		if (layer_end(m->writer, m->sha, err) < 0)
+			return bad_layer(a, m, err);
 	} else if (m->kind == MEMBER_DOC) {
 		digest_of(m->doc.data, m->doc.len, m->sha);
 	} else {
@@ -231,6 +248,8 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 	} while (n > 0);
 	if (stream_finish(stream, err) < 0 || tar_finish(tar, err) < 0)
 		return err_wrap(err, "%s", what);
+	if (settle(a, 0, err) < 0)
+		return err_wrap(err, "%s", what);
 	if (a->n_members == 0)
 		return err_set(err, ERR_INVALID, "%s is no image archive: it is empty", what);
 	return 0;
@@ -238,10 +257,10 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 
 void archive_done(struct archive *a)
 {
-	layer_free(a->writer);
 	for (size_t i = 0; i < a->n_members; i++) {
 		struct member *m = &a->members[i];
 
+		layer_free(m->writer);
 		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
 			layer_drop(a->run, &m->layer);
 		buf_done(&m->doc);
