@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cancel.h"
 #include "base/defer.h"
 #include "base/err.h"
 
@@ -52,6 +53,44 @@ void load_result_done(struct load_result *r);
  */
 MUST_CHECK int image_load(struct store *store, int fd, const char *what,
 			  struct load_result *ret_result, struct err *err);
+
+/* One image to be saved. */
+struct save_image {
+	const char *manifest_digest; /* borrowed */
+	const char *const *names;    /* full references; NULL-terminated; borrowed */
+	char *saved_digest; /* out: of the manifest in an OCI archive; owned by the caller */
+};
+
+enum save_format { SAVE_OCI, SAVE_DOCKER, SAVE_FORMAT_MAX };
+enum save_compress {
+	SAVE_AS_IT_IS, /* layers as in the manifest if the store can give them so, else gzip */
+	SAVE_NONE,
+	SAVE_GZIP,
+	SAVE_ZSTD,
+	SAVE_COMPRESS_MAX
+};
+
+struct save_options {
+	enum save_format format;
+	enum save_compress
+		compress; /* of SAVE_OCI; the layers of SAVE_DOCKER are never compressed */
+	bool exact;	  /* an OCI manifest that changes is an error */
+	unsigned threads; /* that compress; 0: as many as there are usable CPUs */
+	const struct cancel *cancel; /* borrowed; may be NULL */
+};
+
+/**
+ * image_save() - Write images as one archive that load, docker, podman and skopeo read
+ * @images:	Those that share layers share them in the archive; saved_digest is set on success
+ * @fd:		Written front to back; may be a pipe; borrowed
+ * @err:	NOT_FOUND, IO (a piece is missing or damaged: reason "image-corrupt"; writing fails),
+ *		INVALID with reason "digest-changes" (only if exact), CANCELLED
+ *
+ * Blocks. The same images and options give the same bytes. After a failure what was written is
+ * no archive: its documents, which come last, are missing.
+ */
+MUST_CHECK int image_save(struct store *store, struct save_image *images, size_t n_images,
+			  const struct save_options *options, int fd, struct err *err);
 
 /* A piece of the image's read-only disk; file_offset is always 0. */
 struct image_extent {

@@ -35,7 +35,7 @@ static void name_of(const char *folder, const uint8_t *sha, const char *suffix,
 	(void)snprintf(out, STORE_NAME_MAX, "%s/%s%s", folder, hex, suffix);
 }
 
-static void blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX])
+void store_blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX])
 {
 	name_of("blobs/sha256", sha, "", out);
 }
@@ -205,7 +205,7 @@ int store_put_blob(struct store_tmp *t, const void *data, size_t len, uint8_t re
 	int r;
 
 	digest_of(data, len, ret_sha);
-	blob_name(ret_sha, to);
+	store_blob_name(ret_sha, to);
 	if (fstatat(t->store->dir_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    (uint64_t)st.st_size == len)
 		return 0;
@@ -228,7 +228,7 @@ int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,
 	ssize_t n;
 
 	digest_text(sha, text);
-	blob_name(sha, name);
+	store_blob_name(sha, name);
 	fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, ERR_NOT_FOUND, "%s is not in the image store", text);

@@ -18,6 +18,7 @@ struct store {
 	int dir_fd; /* MSB_HOME/images */
 };
 
+void store_blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_data_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_tree_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_merged_name(const uint8_t key[SHA256_BYTES], char out[STORE_NAME_MAX]);
