@@ -81,17 +81,19 @@ static int add_doc(struct save *s, const struct sha *sha, const struct buf *doc,
 static int read_image(struct save *s, struct saving *v, struct err *err)
 {
 	AUTO(image_free) struct image *checked = NULL;
+	const struct image_limits *limits = &s->run->store->limits;
 	uint8_t sha[SHA256_BYTES];
 
-	if (image_open(s->store, v->image->manifest_digest, &checked, err) < 0)
+	if (image_open(s->run, v->image->manifest_digest, &checked, err) < 0)
 		return -err->code;
 	if (digest_parse(v->image->manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "no image digest");
-	if (store_get_blob(s->store, sha, MANIFEST_BYTES_MAX, &v->manifest_doc, err) < 0 ||
-	    manifest_parse(v->manifest_doc.data, v->manifest_doc.len, &v->manifest, err) < 0 ||
-	    store_get_blob(s->store, v->manifest.config.b, CONFIG_BYTES_MAX, &v->config_doc, err) <
+	if (store_get_blob(s->run->store, sha, limits->manifest_bytes, &v->manifest_doc, err) < 0 ||
+	    manifest_parse(v->manifest_doc.data, v->manifest_doc.len, limits, &v->manifest, err) <
 		    0 ||
-	    config_parse(v->config_doc.data, v->config_doc.len, &v->config, err) < 0)
+	    store_get_blob(s->run->store, v->manifest.config.digest.b, limits->config_bytes,
+			   &v->config_doc, err) < 0 ||
+	    config_parse(v->config_doc.data, v->config_doc.len, limits, &v->config, err) < 0)
 		return -err->code;
 	if (v->manifest.n_layers != v->config.n_diff_ids)
 		return err_set(err, ERR_IO, "image-corrupt: %s and its config do not fit",
@@ -120,7 +122,7 @@ static void put_manifest(struct json_out *o, const struct saving *v, const json_
 	json_put_object(o, NULL);
 	json_put_u64(o, "schemaVersion", 2);
 	json_put_str(o, "mediaType", MANIFEST_TYPE);
-	put_descriptor(o, "config", CONFIG_TYPE, &v->manifest.config, v->config_doc.len);
+	put_descriptor(o, "config", CONFIG_TYPE, &v->manifest.config.digest, v->config_doc.len);
 	json_put_array(o, "layers");
 	for (size_t i = 0; i < v->manifest.n_layers; i++)
 		put_descriptor(o, NULL, layer_types[v->layers[i].kind], &v->layers[i].blob,
@@ -134,22 +136,23 @@ static void put_manifest(struct json_out *o, const struct saving *v, const json_
 static bool same_layers(const struct saving *v)
 {
 	for (size_t i = 0; i < v->manifest.n_layers; i++) {
-		if (memcmp(&v->layers[i].blob, &v->manifest.layers[i], sizeof(struct sha)) != 0)
+		if (memcmp(&v->layers[i].blob, &v->manifest.layers[i].digest, sizeof(struct sha)) !=
+		    0)
 			return false;
 	}
 	return true;
 }
 
 /* The manifest of the archive: the stored one if its layers are, else a new one. */
-static int make_manifest(const struct saving *v, struct buf *ret, const char **ret_type,
-			 json_t *stored, struct err *err)
+static int make_manifest(const struct saving *v, uint64_t max, struct buf *ret,
+			 const char **ret_type, json_t *stored, struct err *err)
 {
 	struct json_at root = json_root(stored, "manifest");
 	struct json_at annotations = json_member(&root, "annotations");
 	struct json_out o;
 
 	*ret_type = MANIFEST_TYPE;
-	buf_init(ret, MANIFEST_BYTES_MAX);
+	buf_init(ret, max);
 	if (same_layers(v)) {
 		if (json_opt_str(&root, "mediaType", ret_type, err) < 0)
 			return -err->code;
@@ -222,7 +225,7 @@ static int put_docker(struct save *s, const struct saving *v, struct err *err)
 	const char *folder = oci ? "blobs/sha256/" : "";
 	char hex[DIGEST_TEXT_MAX], path[STORE_NAME_MAX];
 
-	digest_text(v->manifest.config.b, hex);
+	digest_text(v->manifest.config.digest.b, hex);
 	(void)snprintf(path, sizeof(path), "%s%s%s", folder, strchr(hex, ':') + 1,
 		       oci ? "" : ".json");
 	json_put_object(o, NULL);
@@ -264,16 +267,16 @@ static int save_oci(struct save *s, struct saving *v, struct err *err)
 	struct sha sha;
 
 	for (size_t i = 0; i < v->manifest.n_layers; i++) {
-		if (save_layer(s, &v->config.diff_ids[i], &v->manifest.layers[i], &v->layers[i],
-			       err) < 0)
+		if (save_layer(s, &v->config.diff_ids[i], &v->manifest.layers[i].digest,
+			       &v->layers[i], err) < 0)
 			return -err->code;
 	}
-	if (json_parse("manifest", v->manifest_doc.data, v->manifest_doc.len, MANIFEST_BYTES_MAX,
-		       &stored, err) < 0 ||
-	    make_manifest(v, &doc, &type, stored, err) < 0)
+	if (json_parse("manifest", v->manifest_doc.data, v->manifest_doc.len,
+		       s->run->store->limits.manifest_bytes, &stored, err) < 0 ||
+	    make_manifest(v, s->run->store->limits.manifest_bytes, &doc, &type, stored, err) < 0)
 		return -err->code;
 	digest_of(doc.data, doc.len, sha.b);
-	if (add_doc(s, &v->manifest.config, &v->config_doc, err) < 0 ||
+	if (add_doc(s, &v->manifest.config.digest, &v->config_doc, err) < 0 ||
 	    add_doc(s, &sha, &doc, err) < 0)
 		return -err->code;
 	digest_text(sha.b, text);
@@ -298,9 +301,9 @@ static int save_docker(struct save *s, struct saving *v, struct err *err)
 		if (save_plain_layer(s, &l->blob, name, &l->size, err) < 0)
 			return -err->code;
 	}
-	digest_text(v->manifest.config.b, hex);
+	digest_text(v->manifest.config.digest.b, hex);
 	(void)snprintf(name, sizeof(name), "%s.json", strchr(hex, ':') + 1);
-	r = save_note_blob(s, &v->manifest.config);
+	r = save_note_blob(s, &v->manifest.config.digest);
 	if (r < 0)
 		return err_no_memory(err);
 	if (r == 0 && add_member(s, name, v->config_doc.data, v->config_doc.len, err) < 0)
@@ -324,8 +327,8 @@ static int save_start(struct save *s, struct err *err)
 	s->buf = malloc(COPY_BYTES);
 	if (!s->buf)
 		return err_no_memory(err);
-	buf_init(&s->index, MANIFEST_BYTES_MAX);
-	buf_init(&s->docker, MANIFEST_BYTES_MAX);
+	buf_init(&s->index, s->run->store->limits.manifest_bytes);
+	buf_init(&s->docker, s->run->store->limits.manifest_bytes);
 	json_out_init(&s->index_json, &s->index);
 	json_out_init(&s->docker_json, &s->docker);
 	json_put_object(&s->index_json, NULL);
@@ -365,18 +368,14 @@ static void save_done_auto(struct save *s)
 	buf_done(&s->docker);
 }
 
-int image_save(struct store *store, struct save_image *images, size_t n_images,
+int image_save(struct store_run *run, struct save_image *images, size_t n_images,
 	       const struct save_options *options, int fd, struct err *err)
 {
-	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
-	AUTO(save_done)
-	struct save s = { .store = store, .tmp = &tmp, .o = options, .out = { .fd = fd } };
+	AUTO(save_done) struct save s = { .run = run, .o = options, .out = { .fd = fd } };
 	int r;
 
 	for (size_t i = 0; i < n_images; i++)
 		images[i].saved_digest = NULL;
-	if (store_tmp_open(store, &tmp, err) < 0)
-		return -err->code;
 	r = save_start(&s, err);
 	for (size_t i = 0; r == 0 && i < n_images; i++)
 		r = save_one(&s, &images[i], err);

@@ -20,8 +20,7 @@ struct saved_layer {
 };
 
 struct save {
-	struct store *store;	      /* borrowed */
-	struct store_tmp *tmp;	      /* borrowed */
+	struct store_run *run;	      /* borrowed */
 	const struct save_options *o; /* borrowed */
 	struct tar_out out;
 	uint8_t *buf;	   /* owned; of COPY_BYTES */

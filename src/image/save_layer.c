@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/io.h"
 #include "base/num.h"
 #include "image/limits.h"
@@ -51,7 +52,7 @@ static ssize_t source_read(void *user, void *buf, size_t len, struct err *err)
 	struct source *src = user;
 	ssize_t n;
 
-	if (cancel_check(src->s->o->cancel, err) < 0)
+	if (cancel_check(src->s->run->cancel, err) < 0)
 		return -err->code;
 	n = io_read_full(src->fd, buf, len);
 	if (n < 0)
@@ -97,7 +98,7 @@ static int copy_file(struct save *s, int fd, const struct sha *sha, const char *
 
 static int open_file(struct save *s, const char *name, int *ret_fd, struct err *err)
 {
-	*ret_fd = openat(s->store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	*ret_fd = openat(s->run->store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return *ret_fd < 0 ? err_sys(err, errno, "reading images/%s", name) : 0;
 }
 
@@ -121,9 +122,9 @@ int save_plain_layer(struct save *s, const struct sha *diff_id, const char *name
 	return r > 0 ? 0 : copy_file(s, fd, diff_id, name, err);
 }
 
-/* The layer as it came, if the store keeps it. */
-static bool find_kept(struct save *s, const struct sha *original, int *ret_fd,
-		      struct saved_layer *l)
+/* The layer as it came, if the store keeps it. Return: 1, 0 if not, negative with *err set. */
+static int find_kept(struct save *s, const struct sha *original, int *ret_fd, struct saved_layer *l,
+		     struct err *err)
 {
 	static const uint8_t gzip[] = { 0x1f, 0x8b };
 	char name[STORE_NAME_MAX];
@@ -131,15 +132,17 @@ static bool find_kept(struct save *s, const struct sha *original, int *ret_fd,
 	uint8_t head[sizeof(gzip)];
 	struct stat st;
 
+	if (store_hold(s->run, original->b, err) < 0)
+		return -err->code;
 	store_blob_name(original->b, name);
-	fd = openat(s->store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(s->run->store->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || fstat(fd, &st) < 0 ||
 	    io_pread_full(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
-		return false;
+		return 0;
 	l->kind = memcmp(head, gzip, sizeof(gzip)) == 0 ? COMPRESS_GZIP : COMPRESS_ZSTD;
 	l->size = (uint64_t)st.st_size;
 	*ret_fd = TAKE_FD(fd);
-	return true;
+	return 1;
 }
 
 /* Where compressed bytes go. */
@@ -229,10 +232,10 @@ static int compress_anew(struct save *s, struct saved_layer *l, const struct sha
 			return 0;
 		}
 	}
-	r = store_tmp_file(s->tmp, file, &fd);
+	r = store_run_file(s->run, file, &fd);
 	if (r < 0)
 		return err_sys(err, -r, "writing a compressed layer");
-	(void)unlinkat(s->store->dir_fd, file, 0); /* the descriptor is enough */
+	(void)unlinkat(s->run->store->dir_fd, file, 0); /* the descriptor is enough */
 	if (compress_layer(s, l, fd, err) < 0)
 		return -err->code;
 	if (s->o->exact && memcmp(&l->blob, original, sizeof(*original)) != 0)
@@ -271,12 +274,13 @@ int save_layer(struct save *s, const struct sha *diff_id, const struct sha *orig
 	struct saved_layer l = { .diff_id = *diff_id, .blob = *original };
 	char name[STORE_NAME_MAX];
 	AUTO_CLOSE int kept = -1;
-	int r;
+	int r = plain ? 0 : find_kept(s, original, &kept, &l, err);
 
-	if (!plain && find_kept(s, original, &kept, &l) &&
-	    (s->o->compress == SAVE_AS_IT_IS || l.kind == asked[s->o->compress])) {
+	if (r < 0)
+		return r;
+	if (r > 0 && (s->o->compress == SAVE_AS_IT_IS || l.kind == asked[s->o->compress])) {
 		r = copy_kept(s, kept, original, err);
-	} else if ((plain && s->o->compress == SAVE_AS_IT_IS) || s->o->compress == SAVE_NONE) {
+	} else if (s->o->compress == SAVE_NONE || (plain && s->o->compress == SAVE_AS_IT_IS)) {
 		if (!plain && s->o->exact)
 			return not_exact(err);
 		l.kind = COMPRESS_NONE;
