@@ -42,7 +42,7 @@ struct archive {
 };
 
 MUST_CHECK int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *what,
-			    struct err *err);
+			    struct cancel *cancel, struct err *err);
 /* Removes layers that were not published. */
 void archive_done(struct archive *a);
 static inline void archive_done_auto(struct archive *a)

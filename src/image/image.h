@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cancel.h"
 #include "base/defer.h"
 #include "base/err.h"
 
@@ -45,12 +46,13 @@ void load_result_done(struct load_result *r);
  * image_load() - Import a docker-archive or an OCI layout, plain, gzip or zstd
  * @fd:		Read from its position to its end, in one pass; may be a pipe; borrowed
  * @what:	Name for messages: the file's path, or "standard input"
- * @err:	INVALID (no archive, truncated, a digest is wrong), IO
+ * @cancel:	May be NULL; ends it also while @fd has nothing to read
+ * @err:	INVALID (no archive, truncated, a digest is wrong), IO, CANCELLED
  *
  * Blocks. On failure no image of it is half there; layers, documents and merged
  * files that are complete may stay.
  */
-MUST_CHECK int image_load(struct store *store, int fd, const char *what,
+MUST_CHECK int image_load(struct store *store, int fd, const char *what, struct cancel *cancel,
 			  struct load_result *ret_result, struct err *err);
 
 /* A piece of the image's read-only disk; file_offset is always 0. */

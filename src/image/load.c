@@ -400,15 +400,16 @@ static int store_all(struct loader *l, struct load_result *r, struct err *err)
 	return 0;
 }
 
-int image_load(struct store *store, int fd, const char *what, struct load_result *ret_result,
-	       struct err *err)
+int image_load(struct store *store, int fd, const char *what, struct cancel *cancel,
+	       struct load_result *ret_result, struct err *err)
 {
 	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
 	AUTO(loader_done) struct loader l = { .store = store };
 	struct load_result r = { 0 };
 
 	if (store_tmp_open(store, &tmp, err) < 0 ||
-	    archive_read(&l.archive, &tmp, fd, what, err) < 0 || find_images(&l, what, err) < 0)
+	    archive_read(&l.archive, &tmp, fd, what, cancel, err) < 0 ||
+	    find_images(&l, what, err) < 0 || cancel_check(cancel, err) < 0)
 		return -err->code;
 	if (store_all(&l, &r, err) < 0) {
 		load_result_done(&r);

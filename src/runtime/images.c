@@ -57,8 +57,8 @@ static int load_json(const struct load_result *result, const char *name, char **
 	return take_json(&b, ret_json, err);
 }
 
-int home_image_load(struct home *home, int fd, const char *what, const char *name, char **ret_json,
-		    struct err *err)
+int home_image_load(struct home *home, int fd, const char *what, const char *name,
+		    const struct call *call, char **ret_json, struct err *err)
 {
 	AUTO_FREE char *full = NULL;
 	struct load_result result = { 0 };
@@ -69,7 +69,7 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 		if (r < 0)
 			return r;
 	}
-	r = image_load(home->store, fd, what, &result, err);
+	r = image_load(home->store, fd, what, call_cancel(call), &result, err);
 	if (r < 0)
 		return err->number
 			       ? r
@@ -217,7 +217,8 @@ static int no_image(struct home *home, const char *text, const char *full, struc
  * docker.io/library/NAME:latest until something else has that name.
  * Return: 1 if it was brought in, 0 if there is none, negative with *err set.
  */
-static int load_builtin(struct home *home, const char *full, struct err *err)
+static int load_builtin(struct home *home, const char *full, const struct call *call,
+			struct err *err)
 {
 	static const char prefix[] = "docker.io/library/", suffix[] = ":latest";
 	size_t len = strlen(full), fixed = strlen(prefix) + strlen(suffix);
@@ -235,10 +236,11 @@ static int load_builtin(struct home *home, const char *full, struct err *err)
 	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return 0;
-	return home_image_load(home, fd, path, full, &json, err) < 0 ? -(int)err->code : 1;
+	return home_image_load(home, fd, path, full, call, &json, err) < 0 ? -(int)err->code : 1;
 }
 
-int home_image_open(struct home *home, const char *text, struct image **ret_image, struct err *err)
+int home_image_open(struct home *home, const char *text, const struct call *call,
+		    struct image **ret_image, struct err *err)
 {
 	struct state_image row = { 0 };
 	AUTO_FREE char *full = NULL;
@@ -252,7 +254,7 @@ int home_image_open(struct home *home, const char *text, struct image **ret_imag
 	if (r < 0)
 		return err_detail(err, err->number, text);
 	r = state_ref_get(home->state, full, &row, err);
-	if (r < 0 && err->code == ERR_NOT_FOUND && load_builtin(home, full, err) > 0)
+	if (r < 0 && err->code == ERR_NOT_FOUND && load_builtin(home, full, call, err) > 0)
 		r = state_ref_get(home->state, full, &row, err);
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? no_image(home, text, full, err) : r;

@@ -25,7 +25,8 @@
 
 /* What a create has made so far and must undo. */
 struct creation {
-	struct home *home; /* borrowed */
+	struct home *home;	 /* borrowed */
+	const struct call *call; /* borrowed; may be NULL */
 	struct spec spec;
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
@@ -312,7 +313,7 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	if (r == 0)
 		r = spec_resolve(&c->spec, c->home->user_dir, err);
 	if (r == 0 && !c->spec.image_is_path)
-		r = home_image_open(c->home, c->spec.image, &c->image, err);
+		r = home_image_open(c->home, c->spec.image, c->call, &c->image, err);
 	if (r < 0 && !err->stage[0])
 		(void)snprintf(err->stage, sizeof(err->stage), "%s",
 			       c->spec.image ? "image" : "spec");
@@ -338,6 +339,7 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 		.lock = c->lock,
 		.upper = c->upper,
 		.upper_size = c->spec.root_size_mib << 20,
+		.call = c->call,
 	};
 	int r = launch_run(&l, err);
 
@@ -356,11 +358,13 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 	return r;
 }
 
-int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb, struct err *err)
+int sandbox_create(struct home *home, const char *text, const struct call *call,
+		   struct sandbox **ret_sb, struct err *err)
 {
 	AUTO(creation_done)
 	struct creation c = {
 		.home = home,
+		.call = call,
 		.files = { .kernel = -1, .initramfs = -1, .modules = -1 },
 		.run_dir = -1,
 		.lock = -1,
@@ -371,6 +375,8 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 	int r = prepare(&c, text, err);
 
 	if (r == 0)
+		r = cancel_check(call_cancel(call), err);
+	if (r == 0)
 		r = take_name(&c, err);
 	if (r == 0)
 		r = make_disk(&c, err);
@@ -380,7 +386,7 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 		r = boot(&c, sb, err);
 	if (r < 0) {
 		if (c.done) /* it runs, but we cannot say so: a watchdog that closes ends it */
-			IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, 0, NULL, &ignored));
+			IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, 0, NULL, NULL, &ignored));
 		return r;
 	}
 	*ret_sb = TAKE_PTR(sb);

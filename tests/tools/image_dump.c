@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 	in = strcmp(argv[2], "-") == 0 ? dup(0) : open(argv[2], O_RDONLY | O_CLOEXEC);
 	if (home < 0 || in < 0)
 		return 2;
-	if (store_open(home, &s, &err) < 0 || image_load(s, in, argv[2], &r, &err) < 0) {
+	if (store_open(home, &s, &err) < 0 || image_load(s, in, argv[2], NULL, &r, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return 1;
 	}
