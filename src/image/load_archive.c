@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "base/io.h"
+#include "base/cancel.h"
 #include "base/num.h"
 #include "image/archive.h"
 #include "image/limits.h"
@@ -16,6 +16,14 @@
 static struct member *current(struct archive *a)
 {
 	return &a->members[a->n_members - 1];
+}
+
+/* Of one document: what it is shows later. */
+static size_t doc_max(const struct archive *a)
+{
+	const struct image_limits *l = &a->run->store->limits;
+
+	return l->config_bytes > l->manifest_bytes ? l->config_bytes : l->manifest_bytes;
 }
 
 static int on_entry(void *user, const struct tar_entry *e, struct err *err)
@@ -44,7 +52,7 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 	}
 	m = &a->members[a->n_members++];
 	*m = (struct member){ .kind = MEMBER_OTHER };
-	buf_init(&m->doc, CONFIG_BYTES_MAX);
+	buf_init(&m->doc, doc_max(a));
 	m->name = strdup(path);
 	if (e->type != TAR_FILE) {
 		m->kind = e->type == TAR_LINK ? MEMBER_LINK : MEMBER_SYMLINK;
@@ -75,7 +83,7 @@ static enum member_kind sniff(const struct archive *a)
 	while (i < a->n_head && memchr(blank, a->head[i], sizeof(blank)))
 		i++;
 	if (i < a->n_head && (a->head[i] == '{' || a->head[i] == '['))
-		return a->size <= CONFIG_BYTES_MAX ? MEMBER_DOC : MEMBER_OTHER;
+		return a->size <= doc_max(a) ? MEMBER_DOC : MEMBER_OTHER;
 	/* The archive of a broken layer is told apart from a text by its name only. */
 	if (a->n_head == sizeof(a->head) && memcmp(a->head + 257, "ustar", 5) == 0)
 		return MEMBER_LAYER;
@@ -127,7 +135,7 @@ static int decide(struct archive *a, struct err *err)
 
 	a->decided = true;
 	m->kind = sniff(a);
-	if (m->kind == MEMBER_LAYER && layer_new(a->tmp, &a->writer, err) < 0)
+	if (m->kind == MEMBER_LAYER && layer_new(a->run, &a->writer, err) < 0)
 		return -err->code;
 	return take(a, a->head, a->n_head, err);
 }
@@ -202,7 +210,7 @@ static int on_bytes(void *user, const uint8_t *data, size_t len, struct err *err
 	return tar_feed(user, data, len, err);
 }
 
-/* As io_read_full(), but the switch ends a wait for more as well. */
+/* As io_read_full(), but the run's switch ends a wait for more as well. */
 static ssize_t read_block(int fd, uint8_t *buf, const char *what, struct cancel *cancel,
 			  struct err *err)
 {
@@ -224,8 +232,8 @@ static ssize_t read_block(int fd, uint8_t *buf, const char *what, struct cancel 
 	return (ssize_t)have;
 }
 
-int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *what,
-		 struct cancel *cancel, struct err *err)
+int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
+		 struct err *err)
 {
 	static const struct tar_handler handler = { on_entry, on_data, on_end };
 	AUTO(stream_free) struct stream *stream = NULL;
@@ -233,12 +241,12 @@ int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *w
 	AUTO_FREE uint8_t *buf = malloc(COPY_BYTES);
 	ssize_t n;
 
-	*a = (struct archive){ .tmp = tmp };
-	if (!buf || tar_new(&handler, a, &tar) < 0 ||
+	*a = (struct archive){ .run = run };
+	if (!buf || tar_new(&handler, a, FILE_BYTES_MAX, &tar) < 0 ||
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
 		return err_no_memory(err);
 	do {
-		n = read_block(fd, buf, what, cancel, err);
+		n = read_block(fd, buf, what, run->cancel, err);
 		if (n < 0)
 			return -err->code;
 		if (n > 0 && stream_feed(stream, buf, (size_t)n, err) < 0)
@@ -258,7 +266,7 @@ void archive_done(struct archive *a)
 		struct member *m = &a->members[i];
 
 		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
-			layer_drop(a->tmp, &m->layer);
+			layer_drop(a->run, &m->layer);
 		buf_done(&m->doc);
 		free(m->name);
 		free(m->link);

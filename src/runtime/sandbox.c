@@ -30,6 +30,7 @@ struct creation {
 	struct spec spec;
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
+	struct store_run *run; /* holds the image until the row is written */
 	struct image *image;
 	struct runtime_files files;
 	int run_dir, lock, upper;
@@ -49,6 +50,7 @@ static void creation_done_auto(struct creation *c)
 	else if (c->has_folder && !c->done)
 		remove_folder(c->home->run_fd, c->id);
 	spec_done(&c->spec);
+	store_run_close(c->run);
 	image_free(c->image);
 	runtime_files_done(&c->files);
 	close_auto(&c->upper);
@@ -305,6 +307,13 @@ static int sandbox_new(struct creation *c, struct sandbox **ret_sb, struct err *
 	return 0;
 }
 
+static int open_image(struct creation *c, struct err *err)
+{
+	int r = store_run_open(c->home->store, call_cancel(c->call), &c->run, err);
+
+	return r < 0 ? r : home_image_open(c->home, c->run, c->spec.image, c->call, &c->image, err);
+}
+
 /* Everything that can be wrong without anything made yet. */
 static int prepare(struct creation *c, const char *text, struct err *err)
 {
@@ -313,7 +322,7 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	if (r == 0)
 		r = spec_resolve(&c->spec, c->home->user_dir, err);
 	if (r == 0 && !c->spec.image_is_path)
-		r = home_image_open(c->home, c->spec.image, c->call, &c->image, err);
+		r = open_image(c, err);
 	if (r < 0 && !err->stage[0])
 		(void)snprintf(err->stage, sizeof(err->stage), "%s",
 			       c->spec.image ? "image" : "spec");
@@ -378,6 +387,7 @@ int sandbox_create(struct home *home, const char *text, const struct call *call,
 		r = cancel_check(call_cancel(call), err);
 	if (r == 0)
 		r = take_name(&c, err);
+	store_run_close(TAKE_PTR(c.run));
 	if (r == 0)
 		r = make_disk(&c, err);
 	if (r == 0)
