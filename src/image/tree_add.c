@@ -167,9 +167,8 @@ static int add_link(struct tree *t, const struct tar_entry *e, struct tree_dentr
 		return bad_path(e, r, err);
 	/* One without an entry may be something else below. */
 	if (to && to->inode && S_ISDIR(to->inode->mode) && !to->inode->implied)
-		return err_set(err, ERR_INVALID,
-			       "hard link \"%.200s\" to the directory \"%.200s\"", e->name,
-			       e->link);
+		return err_set(err, ERR_INVALID, "hard link \"%.200s\" to the directory \"%.200s\"",
+			       e->name, e->link);
 	if (to == d && d->inode)
 		return 0; /* to itself */
 	if (to && to->inode && !S_ISDIR(to->inode->mode) && !to->inode->link_lower) {
