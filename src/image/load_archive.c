@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
-#include "base/io.h"
+#include "base/cancel.h"
 #include "base/num.h"
 #include "image/archive.h"
 #include "image/limits.h"
@@ -226,6 +227,28 @@ static int on_bytes(void *user, const uint8_t *data, size_t len, struct err *err
 	return tar_feed(user, data, len, err);
 }
 
+/* As io_read_full(), but the run's switch ends a wait for more as well. */
+static ssize_t read_block(int fd, uint8_t *buf, const char *what, struct cancel *cancel,
+			  struct err *err)
+{
+	size_t have = 0;
+
+	while (have < COPY_BYTES) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (cancel_poll(cancel, &p, 1, -1, err) < 0)
+			return -(ssize_t)err->code;
+		n = read(fd, buf + have, COPY_BYTES - have);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return err_sys(err, errno, "reading %s", what);
+		if (n == 0)
+			break;
+		have += n > 0 ? (size_t)n : 0;
+	}
+	return (ssize_t)have;
+}
+
 int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
 		 struct err *err)
 {
@@ -240,9 +263,9 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
 		return err_no_memory(err);
 	do {
-		n = io_read_full(fd, buf, COPY_BYTES);
+		n = read_block(fd, buf, what, run->cancel, err);
 		if (n < 0)
-			return err_sys(err, (int)-n, "reading %s", what);
+			return -err->code;
 		if (n > 0 && stream_feed(stream, buf, (size_t)n, err) < 0)
 			return err_wrap(err, "%s", what);
 	} while (n > 0);
