@@ -120,10 +120,9 @@ static int feed_zstd(struct stream *s, const uint8_t *data, size_t len, struct e
 {
 	ZSTD_inBuffer in = { data, len, 0 };
 	ZSTD_outBuffer out;
+	size_t r;
 
 	do {
-		size_t r;
-
 		out = (ZSTD_outBuffer){ s->buf, OUT_BYTES, 0 };
 		r = ZSTD_decompressStream(s->d, &out, &in);
 		if (ZSTD_isError(r))
@@ -132,7 +131,8 @@ static int feed_zstd(struct stream *s, const uint8_t *data, size_t len, struct e
 		s->between = r == 0;
 		if (give(s, s->buf, out.pos, err) < 0)
 			return -err->code;
-	} while (in.pos < in.size || out.pos == out.size);
+		/* Without input, a call behind a frame would begin the next one. */
+	} while (in.pos < in.size || (out.pos == out.size && r != 0));
 	return 0;
 }
 
@@ -178,11 +178,16 @@ int stream_feed(struct stream *s, const uint8_t *data, size_t len, struct err *e
 	return len ? feed(s, data, len, err) : 0;
 }
 
+bool stream_is_compressed(const struct stream *s)
+{
+	return s->form == GZIP || s->form == ZSTD;
+}
+
 int stream_finish(struct stream *s, struct err *err)
 {
 	if (s->form == UNKNOWN && start(s, err) < 0)
 		return -err->code;
-	if ((s->form == GZIP || s->form == ZSTD) && !s->between)
+	if (stream_is_compressed(s) && !s->between)
 		return err_set(err, ERR_INVALID, "the compressed data ends too early");
 	return 0;
 }

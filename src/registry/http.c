@@ -249,6 +249,8 @@ static bool is_stalled(struct transfer *t)
 static int drive(struct transfer *t, struct conn *c, CURLcode *ret_code)
 {
 	const struct curl *curl = &t->http->curl;
+	uint64_t stall_ms = t->http->times->stall_ms;
+	int ms = stall_ms < HTTP_POLL_MS ? (int)stall_ms : HTTP_POLL_MS; /* for is_stalled() */
 	struct curl_waitfd cancel = { .fd = cancel_fd(t->http->cancel),
 				      .events = CURL_WAIT_POLLIN };
 	int running = 1, left;
@@ -267,8 +269,7 @@ static int drive(struct transfer *t, struct conn *c, CURLcode *ret_code)
 			return -ECANCELED;
 		if (is_stalled(t))
 			return 1;
-		if (curl->curl_multi_poll(c->multi, &cancel, cancel.fd >= 0, HTTP_POLL_MS, NULL) !=
-		    CURLM_OK)
+		if (curl->curl_multi_poll(c->multi, &cancel, cancel.fd >= 0, ms, NULL) != CURLM_OK)
 			return -ENOMEM;
 	}
 }
