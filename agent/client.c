@@ -111,8 +111,7 @@ static void on_frame(void *user, const struct frame *f)
 		open_requests(c, f);
 		return;
 	default:
-		/* Known or not: nothing is open that it could belong to. */
-		if (f->type >= FRAME_STDIN && f->type <= FRAME_THAW)
+		if (frame_is_known(f->type)) /* nothing is open that it could belong to */
 			stream_refuse(&c->stream, "protocol", f->type);
 		else
 			stream_unsupported(&c->stream, f->type);

@@ -16,13 +16,18 @@
 #define TEXT_MAX	 (1u << 20) /* bytes of one list: about 7000 sockets; TCP's has listeners first */
 #define TCP_LISTEN_STATE 0x0a	    /* <linux/tcp_states.h>, not for user space */
 
-/* Behind the colon at @p; UINT64_MAX for what is no hex number. */
+/* The hex number at @p, UINT64_MAX for none. The kernel writes capital letters. */
 static uint64_t hex_at(const char *p)
 {
 	size_t digits = strspn(p, "0123456789ABCDEF");
+	char text[8];
 	uint64_t v;
 
-	return parse_u64_n(p, digits, 16, UINT32_MAX, &v) < 0 ? UINT64_MAX : v;
+	if (digits > sizeof(text))
+		return UINT64_MAX;
+	for (size_t i = 0; i < digits; i++)
+		text[i] = (char)(p[i] | 0x20); /* leaves digits as they are */
+	return parse_u64_n(text, digits, 16, UINT32_MAX, &v) < 0 ? UINT64_MAX : v;
 }
 
 /* "  0: 0100007F:1F90 00000000:0000 0A ...": local address and port, remote, state; hex. */

@@ -234,8 +234,14 @@ static void on_frame(struct client *c, const struct frame *f)
 	case FRAME_THAW:
 		freeze(q, f->type);
 		return;
-	default:
+	case FRAME_SHUTDOWN: /* only of the control stream, but no error of the protocol */
 		stream_unsupported(&c->stream, f->type);
+		return;
+	default:
+		if (frame_is_known(f->type))
+			stream_refuse(&c->stream, "protocol", f->type);
+		else
+			stream_unsupported(&c->stream, f->type);
 	}
 }
 

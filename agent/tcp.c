@@ -221,7 +221,10 @@ static void on_frame(struct client *c, const struct frame *f)
 	struct tcp *t = c->user;
 
 	if (f->type != FRAME_TCP_DATA && f->type != FRAME_TCP_EOF) {
-		stream_unsupported(&c->stream, f->type);
+		if (frame_is_known(f->type))
+			stream_refuse(&c->stream, "protocol", f->type);
+		else
+			stream_unsupported(&c->stream, f->type);
 		return;
 	}
 	if (t->in_eof || f->len > FRAME_MAX_DATA || (f->type == FRAME_TCP_EOF && f->len > 0)) {

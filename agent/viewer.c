@@ -225,7 +225,7 @@ static void on_frame(struct client *c, const struct frame *f)
 	struct viewer *v = c->user;
 
 	if (f->type < FRAME_STDIN || f->type > FRAME_SIGNAL || f->type == FRAME_STDIN_CLOSED) {
-		if (f->type >= FRAME_OPEN_EXEC && f->type <= FRAME_OPEN_TCP)
+		if (frame_is_known(f->type))
 			stream_refuse(&c->stream, "protocol", f->type);
 		else
 			stream_unsupported(&c->stream, f->type);

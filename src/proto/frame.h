@@ -2,6 +2,7 @@
 #ifndef PROTO_FRAME_H
 #define PROTO_FRAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -75,6 +76,9 @@ enum frame_type {
 	FRAME_LAUNCH_FAILED = 66,   /* from monitor, last: struct failure */
 	FRAME_STOP = 67,	    /* to monitor: struct stop_request */
 };
+
+/* The type is one of the above, for whatever end. */
+bool frame_is_known(uint16_t type);
 
 struct frame {
 	uint16_t type, flags;

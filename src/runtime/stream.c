@@ -405,11 +405,13 @@ static int take_tcp(struct exec_stream *s, const struct frame *f, struct stream_
 }
 
 /* A newer agent says what we do not know: it learns that. */
-static int take_unknown(struct exec_stream *s, uint16_t type)
+static int take_other(struct exec_stream *s, uint16_t type)
 {
 	struct proto_error unsupported = { .code = "unsupported", .type = type };
 	int r = 0;
 
+	if (frame_is_known(type))
+		return -EPROTO;
 	(void)pthread_mutex_lock(&s->lock);
 	if (!s->broken)
 		r = has_slack(s) ? proto_error_encode(&s->out, &unsupported) : 0;
@@ -433,7 +435,7 @@ static int take_frame(struct exec_stream *s, const struct frame *f, struct strea
 	    (f->type == FRAME_TCP_DATA || f->type == FRAME_TCP_EOF || f->type == FRAME_FAILED))
 		return take_tcp(s, f, ev);
 	if (s->kind == STREAM_TCP)
-		return take_unknown(s, f->type);
+		return take_other(s, f->type);
 	switch (f->type) {
 	case FRAME_STDOUT:
 		return on_data(s, f, STREAM_STDOUT, ev);
@@ -450,12 +452,8 @@ static int take_frame(struct exec_stream *s, const struct frame *f, struct strea
 	case FRAME_STDIN_CLOSED:
 		stop_writing(s);
 		return simple_event(ev, STREAM_STDIN_ERROR, EPIPE);
-	case FRAME_HELLO:
-	case FRAME_STARTED:
-	case FRAME_FAILED:
-		return -EPROTO;
 	default:
-		return take_unknown(s, f->type);
+		return take_other(s, f->type);
 	}
 }
 
