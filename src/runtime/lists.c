@@ -2,22 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "runtime/internal.h"
 
 #define LIST_MAX (64u << 20) /* bytes of a listing */
-
-static void put_time(struct json_out *o, const char *key, uint64_t ns)
-{
-	time_t s = (time_t)(ns / NS_PER_S);
-	char text[32] = "";
-	struct tm tm;
-
-	if (ns && gmtime_r(&s, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
-		json_put_str(o, key, text);
-	else
-		json_put_null(o, key);
-}
 
 static int put_image(void *user, const struct state_image *image)
 {
