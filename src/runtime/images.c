@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "image/arg.h"
 #include "runtime/internal.h"
 
-#define LIST_MAX   (64u << 20) /* bytes of a listing */
-#define DIGEST_LEN (7 + 64)    /* "sha256:" and its digits */
+#define LIST_MAX (64u << 20) /* bytes of a listing */
 
 static int record_image(struct home *home, const struct loaded_image *li, struct err *err)
 {
@@ -241,27 +241,46 @@ static int load_builtin(struct home *home, const char *full, struct err *err)
 	return home_image_load(home, fd, path, full, &json, err) < 0 ? -(int)err->code : 1;
 }
 
+int home_image_find(struct home *home, const char *text, char **ret_digest, char **ret_full,
+		    struct err *err)
+{
+	AUTO(image_arg_done) struct image_arg arg = { 0 };
+	struct state_image row = { 0 };
+	int r = image_arg_parse(text, &arg, err);
+
+	if (r < 0)
+		return err_detail(err, err->number, text);
+	if (!arg.full)
+		return err_set(err, ERR_INVALID, "'%s' is a path, not the name of a stored image",
+			       text);
+	*ret_full = NULL;
+	if (arg.kind == IMAGE_ARG_DIGEST) {
+		*ret_digest = TAKE_PTR(arg.full);
+		return 0;
+	}
+	r = state_ref_get(home->state, arg.full, &row, err);
+	if (r < 0 && err->code == ERR_NOT_FOUND && load_builtin(home, arg.full, err) > 0)
+		r = state_ref_get(home->state, arg.full, &row, err);
+	if (r < 0)
+		return err->code == ERR_NOT_FOUND ? no_image(home, text, arg.full, err) : r;
+	*ret_digest = TAKE_PTR(row.manifest_digest);
+	*ret_full = TAKE_PTR(arg.full);
+	state_image_done(&row);
+	return 0;
+}
+
 int home_image_open(struct home *home, struct store_run *run, const char *text,
 		    struct image **ret_image, struct err *err)
 {
-	struct state_image row = { 0 };
+	AUTO_FREE char *digest = NULL;
 	AUTO_FREE char *full = NULL;
-	int r;
+	int r = home_image_find(home, text, &digest, &full, err);
 
-	if (strncmp(text, "sha256:", 7) == 0 && strlen(text) == DIGEST_LEN) {
-		r = image_open(run, text, ret_image, err);
-		return r < 0 && err->code == ERR_NOT_FOUND ? no_image(home, text, text, err) : r;
-	}
-	r = image_ref_parse(text, &full, err);
 	if (r < 0)
-		return err_detail(err, err->number, text);
-	r = state_ref_get(home->state, full, &row, err);
-	if (r < 0 && err->code == ERR_NOT_FOUND && load_builtin(home, full, err) > 0)
-		r = state_ref_get(home->state, full, &row, err);
-	if (r < 0)
-		return err->code == ERR_NOT_FOUND ? no_image(home, text, full, err) : r;
-	r = image_open(run, row.manifest_digest, ret_image, err);
-	state_image_done(&row);
+		return r;
+	r = image_open(run, digest, ret_image, err);
+	if (r < 0 && err->code == ERR_NOT_FOUND)
+		return no_image(home, text, digest, err);
 	if (r < 0) {
 		err_wrap(err, "image '%s'", text);
 		return err_detail(err, ERR_NR_IMAGE, text);

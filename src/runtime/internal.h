@@ -129,6 +129,12 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 
 /* ---- images.c ---- */
 
+/*
+ * What a name or a digest means: the manifest's digest, and the full reference (NULL for a digest).
+ * Both owned by the caller. IMAGE_NOT_FOUND.
+ */
+MUST_CHECK int home_image_find(struct home *home, const char *text, char **ret_digest,
+			       char **ret_full, struct err *err);
 /* The image of a spec, which names no folder; @run holds it. IMAGE_NOT_FOUND. */
 MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
 			       struct image **ret_image, struct err *err);
