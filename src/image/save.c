@@ -77,14 +77,14 @@ static int add_doc(struct save *s, const struct sha *sha, const struct buf *doc,
 	return r > 0 ? 0 : add_member(s, name, doc->data, doc->len, err);
 }
 
-/* The image as a start would find it: documents by their digests, all pieces there. */
+/* Documents by their digests, and all pieces there. */
 static int read_image(struct save *s, struct saving *v, struct err *err)
 {
 	AUTO(image_free) struct image *checked = NULL;
 	const struct image_limits *limits = &s->run->store->limits;
 	uint8_t sha[SHA256_BYTES];
 
-	if (image_open(s->run, v->image->manifest_digest, &checked, err) < 0)
+	if (image_open(s->run, v->image->manifest_digest, NULL, &checked, err) < 0)
 		return -err->code;
 	if (digest_parse(v->image->manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "no image digest");

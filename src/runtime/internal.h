@@ -127,17 +127,36 @@ static inline void runtime_files_done_auto(struct runtime_files *f)
 MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *spec,
 				  struct runtime_files *ret_files, struct err *err);
 
-/* ---- images.c ---- */
+/* ---- images.c: what a text means ---- */
 
-/*
- * What a name or a digest means: the manifest's digest, and the full reference (NULL for a digest).
- * Both owned by the caller. IMAGE_NOT_FOUND.
+/* By reference, or by a digest that may be shortened. IMAGE_NOT_FOUND; INVALID: not just one */
+MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
+			       struct err *err);
+/* The same; an image that is delivered with the program is loaded first if it must be. */
+MUST_CHECK int home_image_find_or_load(struct home *home, const char *text,
+				       struct state_image *ret_image, struct err *err);
+/**
+ * home_image_open() - The image of a spec, which names no folder
+ * @run:	Holds it; to be closed when a row says who keeps it
+ * @ret_digest:	Its manifest; owned by the caller
+ * @err:	IMAGE_NOT_FOUND; IMAGE: it is damaged
  */
-MUST_CHECK int home_image_find(struct home *home, const char *text, char **ret_digest,
-			       char **ret_full, struct err *err);
-/* The image of a spec, which names no folder; @run holds it. IMAGE_NOT_FOUND. */
 MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
-			       struct image **ret_image, struct err *err);
+			       struct image **ret_image, char **ret_digest, struct err *err);
+
+/* ---- image_load.c: records ---- */
+
+/* Record what came in, with @names (NULL-terminated, full); @run holds all of it still. */
+MUST_CHECK int home_image_record(struct home *home, struct store_run *run,
+				 const struct loaded_image *li, const char *const *names,
+				 struct err *err);
+/* The same for an image that is recorded, whose files have changed. */
+MUST_CHECK int home_image_record_again(struct home *home, struct store_run *run,
+				       struct state_image *row, const struct image_files *known,
+				       struct err *err);
+/* Its files as they were recorded; none: not known. */
+MUST_CHECK int home_image_known(struct home *home, const char *manifest_digest,
+				struct image_files *ret_files, struct err *err);
 
 /* ---- launch.c ---- */
 

@@ -31,6 +31,7 @@ struct creation {
 	char name[129];
 	struct store_run *run; /* holds the image until the row is written */
 	struct image *image;
+	char *image_digest;
 	struct runtime_files files;
 	int run_dir, lock, upper;
 	bool has_folder, has_row, reused, done; /* has_row: and so the folder */
@@ -51,6 +52,7 @@ static void creation_done_auto(struct creation *c)
 	spec_done(&c->spec);
 	store_run_close(c->run);
 	image_free(c->image);
+	free(c->image_digest);
 	runtime_files_done(&c->files);
 	close_auto(&c->upper);
 	close_auto(&c->lock);
@@ -135,6 +137,7 @@ static int add_row(struct creation *c, struct err *err)
 	row.name = c->name;
 	row.spec = normal;
 	row.status = starting;
+	row.image_digest = c->image_digest;
 	row.ephemeral = c->spec.ephemeral;
 	row.exit_code = -1;
 	row.created_at = row.started_at = clock_wall_ns();
@@ -160,6 +163,9 @@ static int reuse_row(struct creation *c, const struct state_sandbox *row, struct
 		err_set(err, ERR_EXISTS, "sandbox '%s' exists with other settings", c->name);
 		return err_detail(err, ERR_NR_SANDBOX_EXISTS, c->name);
 	}
+	/* It was another one when its image was looked up. */
+	if (row->image_digest && c->image_digest && strcmp(row->image_digest, c->image_digest) != 0)
+		return name_taken(c, row->status, err);
 	if (strcmp(row->status, "stopped") != 0 && strcmp(row->status, "crashed") != 0)
 		return name_taken(c, row->status, err);
 	(void)snprintf(c->id, sizeof(c->id), "%s", row->id);
@@ -170,6 +176,8 @@ static int reuse_row(struct creation *c, const struct state_sandbox *row, struct
 	if (r < 0 && err->code == ERR_BUSY)
 		return name_taken(c, row->status, err);
 	c->reused = c->has_row = r == 0;
+	if (r == 0 && c->image_digest && !row->image_digest)
+		r = state_sandbox_set_image(c->home->state, row->id, c->image_digest, err);
 	return r;
 }
 
@@ -306,11 +314,28 @@ static int sandbox_new(struct creation *c, struct sandbox **ret_sb, struct err *
 	return 0;
 }
 
+/* A sandbox that is used again keeps the image it has, whatever the name means by now. */
+static char *kept_image(const struct creation *c)
+{
+	struct state_sandbox row = { 0 };
+	struct err missing = ERR_INIT;
+	char *digest = NULL;
+
+	if (c->spec.name && c->spec.reuse &&
+	    state_sandbox_by_name(c->home->state, c->spec.name, &row, &missing) == 0)
+		digest = TAKE_PTR(row.image_digest);
+	state_sandbox_done(&row);
+	return digest;
+}
+
 static int open_image(struct creation *c, struct err *err)
 {
+	AUTO_FREE char *kept = kept_image(c);
 	int r = store_run_open(c->home->store, NULL, &c->run, err);
 
-	return r < 0 ? r : home_image_open(c->home, c->run, c->spec.image, &c->image, err);
+	return r < 0 ? r
+		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, &c->image,
+				       &c->image_digest, err);
 }
 
 /* Everything that can be wrong without anything made yet. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/arg.h"
 #include "runtime/internal.h"
 
 #define OPTIONS_MAX 4096 /* bytes of the options' JSON */
@@ -20,10 +21,11 @@
 /* Images to be saved, each once, with the names that were asked for. */
 struct selection {
 	struct save_image images[NAMES_MAX];
-	const char **lists[NAMES_MAX]; /* owned: names of the image, NULL-terminated */
+	char *digests[NAMES_MAX];      /* owned: their manifests */
+	const char **lists[NAMES_MAX]; /* owned: their names, NULL-terminated */
 	size_t n;
-	char *digests[NAMES_MAX], *fulls[NAMES_MAX]; /* owned: of each name */
-	size_t n_names;
+	char *fulls[NAMES_MAX]; /* owned: all names */
+	size_t n_fulls;
 };
 
 static void selection_free(struct selection *s)
@@ -32,12 +34,11 @@ static void selection_free(struct selection *s)
 		return;
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->lists[i]);
+		free(s->digests[i]);
 		free(s->images[i].saved_digest);
 	}
-	for (size_t i = 0; i < s->n_names; i++) {
-		free(s->digests[i]);
+	for (size_t i = 0; i < s->n_fulls; i++)
 		free(s->fulls[i]);
-	}
 	free(s);
 }
 DEFINE_AUTO(struct selection *, selection_free);
@@ -54,13 +55,13 @@ static int read_options(const char *text, struct save_options *o, struct err *er
 	if (!text)
 		return 0;
 	if (json_parse("options", text, strlen(text), OPTIONS_MAX, &json, err) < 0)
-		return -err->code;
+		return -(int)err->code;
 	root = json_root(json, "options");
 	if (json_only_keys(&root, keys, err) < 0 ||
 	    json_opt_enum(&root, "format", formats, &format, err) < 0 ||
 	    json_opt_enum(&root, "compress", compress, &how, err) < 0 ||
 	    json_opt_bool(&root, "exact", &o->exact, err) < 0)
-		return -err->code;
+		return -(int)err->code;
 	o->format = (enum save_format)format;
 	o->compress = (enum save_compress)how;
 	if (o->format == SAVE_DOCKER && how != SAVE_AS_IT_IS && how != SAVE_NONE)
@@ -70,17 +71,18 @@ static int read_options(const char *text, struct save_options *o, struct err *er
 	return 0;
 }
 
-/* Add @full (may be NULL) to the names of an image. */
-static int add_name(struct selection *s, size_t i, const char *full, struct err *err)
+/* Add a name, which is taken over, to those of an image. */
+static int add_name(struct selection *s, size_t i, char *full, struct err *err)
 {
+	const char **list = s->lists[i];
 	size_t n = 0;
-	const char **list;
 
-	while (s->lists[i] && s->lists[i][n] && full && strcmp(s->lists[i][n], full) != 0)
-		n++;
-	if (!full || (s->lists[i] && s->lists[i][n]))
-		return 0;
-	list = reallocarray(s->lists[i], n + 2, sizeof(*list));
+	s->fulls[s->n_fulls++] = full;
+	for (; list && list[n]; n++) {
+		if (strcmp(list[n], full) == 0)
+			return 0;
+	}
+	list = reallocarray(list, n + 2, sizeof(*list));
 	if (!list)
 		return err_no_memory(err);
 	list[n] = full;
@@ -92,18 +94,27 @@ static int add_name(struct selection *s, size_t i, const char *full, struct err 
 
 static int select_image(struct home *home, struct selection *s, const char *text, struct err *err)
 {
-	size_t k = s->n_names, i = 0;
+	AUTO(image_arg_done) struct image_arg arg = { 0 };
+	AUTO(state_image_done) struct state_image row = { 0 };
+	size_t i = 0;
 
-	if (k == NAMES_MAX)
+	if (image_arg_parse(text, &arg, err) < 0)
+		return err_detail(err, err->number, text);
+	if (!arg.full)
+		return err_set(err, ERR_INVALID, "'%s' is a path, not the name of a stored image",
+			       text);
+	if (s->n == NAMES_MAX || s->n_fulls == NAMES_MAX)
 		return err_set(err, ERR_INVALID, "an archive holds at most %d images", NAMES_MAX);
-	if (home_image_find(home, text, &s->digests[k], &s->fulls[k], err) < 0)
-		return -err->code;
-	s->n_names++;
-	while (i < s->n && strcmp(s->images[i].manifest_digest, s->digests[k]) != 0)
+	if (home_image_find_or_load(home, text, &row, err) < 0)
+		return -(int)err->code;
+	while (i < s->n && strcmp(s->digests[i], row.manifest_digest) != 0)
 		i++;
-	if (i == s->n)
-		s->images[s->n++] = (struct save_image){ .manifest_digest = s->digests[k] };
-	return add_name(s, i, s->fulls[k], err);
+	if (i == s->n) {
+		s->digests[i] = TAKE_PTR(row.manifest_digest);
+		s->images[i].manifest_digest = s->digests[i];
+		s->n++;
+	}
+	return arg.kind == IMAGE_ARG_REFERENCE ? add_name(s, i, TAKE_PTR(arg.full), err) : 0;
 }
 
 static int result_json(const struct selection *s, char **ret_json, struct err *err)
@@ -200,7 +211,15 @@ static int save(struct home *home, struct selection *s, const struct save_option
 	if (isatty(fd))
 		return err_set(err, ERR_INVALID, "an archive is not written to a terminal");
 	if (store_run_open(home->store, cancel, &run, err) < 0)
-		return -err->code;
+		return -(int)err->code;
+	/* What a start would check; the run holds the images from then on. */
+	for (size_t i = 0; i < s->n; i++) {
+		AUTO(image_free) struct image *image = NULL;
+		AUTO_FREE char *digest = NULL;
+
+		if (home_image_open(home, run, s->digests[i], &image, &digest, err) < 0)
+			return -(int)err->code;
+	}
 	return image_save(run, s->images, s->n, o, fd, err);
 }
 
@@ -214,18 +233,18 @@ int home_image_save(struct home *home, const char *const *names, const struct sa
 	if (!s)
 		return err_no_memory(err);
 	if (read_options(options, &o, err) < 0)
-		return -err->code;
+		return -(int)err->code;
 	for (const char *const *n = names; *n; n++) {
 		if (select_image(home, s, *n, err) < 0)
-			return -err->code;
+			return -(int)err->code;
 	}
 	if (s->n == 0)
 		return err_set(err, ERR_INVALID, "no image to save was named");
 	if (to->path && new_file_open(to->path, &file, err) < 0)
-		return -err->code;
+		return -(int)err->code;
 	if (save(home, s, &o, to->path ? file.fd : to->fd, cancel, err) < 0)
-		return to->path ? err_wrap(err, "'%s'", to->path) : -(int)err->code;
+		return -(int)err->code;
 	if (to->path && new_file_commit(&file, to->path, err) < 0)
-		return -err->code;
+		return -(int)err->code;
 	return result_json(s, ret_json, err);
 }

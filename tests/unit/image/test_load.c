@@ -208,7 +208,7 @@ TEST(oci_layout_with_gzip)
 	ASSERT_EQ(r.images[0].size, p.layer.len);
 	ASSERT_STR(r.images[0].created, "2026-01-02T03:04:05Z");
 
-	ASSERT_EQ(image_open(f.run, want, &img, &f.err), 0);
+	ASSERT_EQ(image_open(f.run, want, NULL, &img, &f.err), 0);
 	ASSERT_STR(img->architecture, "amd64");
 	ASSERT_STR(img->env[0], "A=b");
 	ASSERT_STR(img->cmd[0], "sh");
@@ -371,9 +371,9 @@ TEST(no_such_image)
 	ASSERT(image_open(f.run,
 			  "sha256:"
 			  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-			  &img, &f.err) < 0);
+			  NULL, &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_NOT_FOUND);
-	ASSERT(image_open(f.run, "sha256:00", &img, &f.err) < 0);
+	ASSERT(image_open(f.run, "sha256:00", NULL, &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_INVALID);
 	tear_down(&f);
 }
