@@ -83,7 +83,8 @@ void load_result_done(struct load_result *r);
  * @run:	Holds what the images need until it is closed: record them before that
  * @fd:		Read from its position to its end, in one pass; may be a pipe; borrowed
  * @what:	Name for messages: the file's path, or "standard input"
- * @err:	INVALID (no archive, truncated, a digest is wrong), IO
+ * @err:	INVALID (no archive, truncated, a digest is wrong), IO, CANCELLED (by the run's
+ *		switch, also while @fd has nothing to read)
  *
  * Blocks. On failure no image of it is half there; layers, documents and merged
  * files that are complete may stay.

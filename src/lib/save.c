@@ -11,21 +11,21 @@ int msb_save(struct msb *m, int kind, const char *const *names, const char *path
 {
 	const struct save_to to = { .path = path, .fd = fd };
 	struct err err = ERR_INIT;
+	struct waiting_call w;
 	char *json = NULL;
 	int r;
 
 	if (!m || !names)
 		return error_argument(m ? "names" : "m", error);
+	if (call_begin(call, &w, &err) < 0)
+		return error_out(&err, error);
 	if (kind != MSB_IMAGE)
 		r = err_set(&err, ERR_INVALID, "saving of kind %d is not supported yet", kind);
 	else
-		r = home_image_save((struct home *)m, names, &to, options,
-				    call ? (struct cancel *)call->cancel : NULL, &json, &err);
-	if (r < 0)
-		return error_out(&err, error);
-	if (ret_json)
+		r = home_image_save((struct home *)m, names, &to, options, &w.call, &json, &err);
+	if (r == 0 && ret_json)
 		*ret_json = json;
 	else
 		free(json);
-	return 0;
+	return call_end(&w, r, &err, error);
 }

@@ -151,8 +151,8 @@ static int load_json(const struct load_result *result, const char *name, char **
 	return take_json(&b, ret_json, err);
 }
 
-int home_image_load(struct home *home, int fd, const char *what, const char *name, char **ret_json,
-		    struct err *err)
+int home_image_load(struct home *home, int fd, const char *what, const char *name,
+		    const struct call *call, char **ret_json, struct err *err)
 {
 	AUTO(store_run_close) struct store_run *run = NULL;
 	AUTO_FREE char *full = NULL;
@@ -164,7 +164,7 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 		if (r < 0)
 			return r;
 	}
-	r = store_run_open(home->store, NULL, &run, err);
+	r = store_run_open(home->store, call_cancel(call), &run, err);
 	if (r == 0)
 		r = image_load(run, fd, what, &result, err);
 	if (r < 0)

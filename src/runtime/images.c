@@ -42,7 +42,8 @@ static int no_image(struct home *home, const char *text, const char *full, struc
  * docker.io/library/NAME:latest until something else has that name.
  * Return: 1 if it was brought in, 0 if there is none, negative with *err set.
  */
-static int load_builtin(struct home *home, const char *full, struct err *err)
+static int load_builtin(struct home *home, const char *full, const struct call *call,
+			struct err *err)
 {
 	static const char prefix[] = "docker.io/library/", suffix[] = ":latest";
 	size_t len = strlen(full), fixed = strlen(prefix) + strlen(suffix);
@@ -60,7 +61,7 @@ static int load_builtin(struct home *home, const char *full, struct err *err)
 	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return 0;
-	return home_image_load(home, fd, path, full, &json, err) < 0 ? -(int)err->code : 1;
+	return home_image_load(home, fd, path, full, call, &json, err) < 0 ? -(int)err->code : 1;
 }
 
 /* ---- what a text means ------------------------------------------------------------------- */
@@ -143,8 +144,8 @@ int home_image_find(struct home *home, const char *text, struct state_image *ret
 
 #define USE_INTERVAL_NS (3600 * NS_PER_S) /* between two notes of use, which cost a write */
 
-int home_image_find_or_load(struct home *home, const char *text, struct state_image *ret_row,
-			    struct err *err)
+int home_image_find_or_load(struct home *home, const char *text, const struct call *call,
+			    struct state_image *ret_row, struct err *err)
 {
 	struct err loading = ERR_INIT;
 	AUTO_FREE char *full = NULL;
@@ -153,7 +154,7 @@ int home_image_find_or_load(struct home *home, const char *text, struct state_im
 	if (r == 0 || err->number != ERR_NR_IMAGE_NOT_FOUND ||
 	    image_ref_parse(text, &full, &loading) < 0)
 		return r;
-	r = load_builtin(home, full, &loading);
+	r = load_builtin(home, full, call, &loading);
 	if (r == 0)
 		return -(int)err->code;
 	*err = loading;
@@ -192,10 +193,11 @@ static int open_recorded(struct home *home, struct store_run *run, struct state_
 }
 
 int home_image_open(struct home *home, struct store_run *run, const char *text,
-		    struct image **ret_image, char **ret_digest, struct err *err)
+		    const struct call *call, struct image **ret_image, char **ret_digest,
+		    struct err *err)
 {
 	struct state_image row = { 0 };
-	int r = home_image_find_or_load(home, text, &row, err);
+	int r = home_image_find_or_load(home, text, call, &row, err);
 
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);

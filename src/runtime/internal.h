@@ -12,7 +12,9 @@
 #include "image/image.h"
 #include "json/json.h"
 #include "proto/agent.h"
+#include "runtime/call.h"
 #include "runtime/exit_record.h"
+#include "runtime/progress.h"
 #include "runtime/runtime.h"
 #include "runtime/spec.h"
 #include "state/state.h"
@@ -33,6 +35,8 @@ struct sockaddr_un;
 void socket_address(int dir_fd, const char *name, struct sockaddr_un *ret);
 /* Last @max bytes of a file, with control characters made spaces; may be "". */
 void read_tail(int dir_fd, const char *name, char *out, size_t max);
+/* What is left of @timeout_ms since @start_ns; -1 (no limit) stays -1. */
+int64_t left_ms(uint64_t start_ns, int64_t timeout_ms);
 /* Edit distance of @a and @b is at most 2. */
 bool nearly_equal(const char *a, const char *b);
 
@@ -134,7 +138,8 @@ MUST_CHECK int home_image_find(struct home *home, const char *text, struct state
 			       struct err *err);
 /* The same; an image that is delivered with the program is loaded first if it must be. */
 MUST_CHECK int home_image_find_or_load(struct home *home, const char *text,
-				       struct state_image *ret_image, struct err *err);
+				       const struct call *call, struct state_image *ret_image,
+				       struct err *err);
 /**
  * home_image_open() - The image of a spec, which names no folder
  * @run:	Holds it; to be closed when a row says who keeps it
@@ -142,7 +147,8 @@ MUST_CHECK int home_image_find_or_load(struct home *home, const char *text,
  * @err:	IMAGE_NOT_FOUND; IMAGE: it is damaged
  */
 MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
-			       struct image **ret_image, char **ret_digest, struct err *err);
+			       const struct call *call, struct image **ret_image, char **ret_digest,
+			       struct err *err);
 
 /* ---- image_load.c: records ---- */
 
@@ -173,6 +179,7 @@ struct launch {
 	int lock;			   /* borrowed: holds the flock */
 	int upper;			   /* borrowed: the ext4 disk, -1: none */
 	uint64_t upper_size;		   /* bytes */
+	const struct call *call;	   /* borrowed; may be NULL */
 	/* results; owned by the caller */
 	int pidfd, watchdog;
 	uint64_t spawned_at; /* CLOCK_MONOTONIC, ns */

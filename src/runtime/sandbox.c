@@ -25,7 +25,8 @@
 
 /* What a create has made so far and must undo. */
 struct creation {
-	struct home *home; /* borrowed */
+	struct home *home;	 /* borrowed */
+	const struct call *call; /* borrowed; may be NULL */
 	struct spec spec;
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
@@ -331,11 +332,11 @@ static char *kept_image(const struct creation *c)
 static int open_image(struct creation *c, struct err *err)
 {
 	AUTO_FREE char *kept = kept_image(c);
-	int r = store_run_open(c->home->store, NULL, &c->run, err);
+	int r = store_run_open(c->home->store, call_cancel(c->call), &c->run, err);
 
 	return r < 0 ? r
-		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, &c->image,
-				       &c->image_digest, err);
+		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, c->call,
+				       &c->image, &c->image_digest, err);
 }
 
 /* Everything that can be wrong without anything made yet. */
@@ -372,6 +373,7 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 		.lock = c->lock,
 		.upper = c->upper,
 		.upper_size = c->spec.root_size_mib << 20,
+		.call = c->call,
 	};
 	int r = launch_run(&l, err);
 
@@ -390,11 +392,13 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 	return r;
 }
 
-int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb, struct err *err)
+int sandbox_create(struct home *home, const char *text, const struct call *call,
+		   struct sandbox **ret_sb, struct err *err)
 {
 	AUTO(creation_done)
 	struct creation c = {
 		.home = home,
+		.call = call,
 		.files = { .kernel = -1, .initramfs = -1, .modules = -1 },
 		.run_dir = -1,
 		.lock = -1,
@@ -404,6 +408,8 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 	struct err ignored = ERR_INIT;
 	int r = prepare(&c, text, err);
 
+	if (r == 0)
+		r = cancel_check(call_cancel(call), err);
 	if (r == 0)
 		r = take_name(&c, err);
 	store_run_close(TAKE_PTR(c.run));
@@ -415,7 +421,7 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 		r = boot(&c, sb, err);
 	if (r < 0) {
 		if (c.done) /* it runs, but we cannot say so: a watchdog that closes ends it */
-			IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, 0, NULL, &ignored));
+			IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, 0, NULL, NULL, &ignored));
 		return r;
 	}
 	*ret_sb = TAKE_PTR(sb);

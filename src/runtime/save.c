@@ -92,7 +92,8 @@ static int add_name(struct selection *s, size_t i, char *full, struct err *err)
 	return 0;
 }
 
-static int select_image(struct home *home, struct selection *s, const char *text, struct err *err)
+static int select_image(struct home *home, struct selection *s, const char *text,
+			const struct call *call, struct err *err)
 {
 	AUTO(image_arg_done) struct image_arg arg = { 0 };
 	AUTO(state_image_done) struct state_image row = { 0 };
@@ -105,7 +106,7 @@ static int select_image(struct home *home, struct selection *s, const char *text
 			       text);
 	if (s->n == NAMES_MAX || s->n_fulls == NAMES_MAX)
 		return err_set(err, ERR_INVALID, "an archive holds at most %d images", NAMES_MAX);
-	if (home_image_find_or_load(home, text, &row, err) < 0)
+	if (home_image_find_or_load(home, text, call, &row, err) < 0)
 		return -(int)err->code;
 	while (i < s->n && strcmp(s->digests[i], row.manifest_digest) != 0)
 		i++;
@@ -204,27 +205,27 @@ static int new_file_commit(struct new_file *f, const char *path, struct err *err
 /* ---- */
 
 static int save(struct home *home, struct selection *s, const struct save_options *o, int fd,
-		struct cancel *cancel, struct err *err)
+		const struct call *call, struct err *err)
 {
 	AUTO(store_run_close) struct store_run *run = NULL;
 
 	if (isatty(fd))
 		return err_set(err, ERR_INVALID, "an archive is not written to a terminal");
-	if (store_run_open(home->store, cancel, &run, err) < 0)
+	if (store_run_open(home->store, call_cancel(call), &run, err) < 0)
 		return -(int)err->code;
 	/* What a start would check; the run holds the images from then on. */
 	for (size_t i = 0; i < s->n; i++) {
 		AUTO(image_free) struct image *image = NULL;
 		AUTO_FREE char *digest = NULL;
 
-		if (home_image_open(home, run, s->digests[i], &image, &digest, err) < 0)
+		if (home_image_open(home, run, s->digests[i], call, &image, &digest, err) < 0)
 			return -(int)err->code;
 	}
 	return image_save(run, s->images, s->n, o, fd, err);
 }
 
 int home_image_save(struct home *home, const char *const *names, const struct save_to *to,
-		    const char *options, struct cancel *cancel, char **ret_json, struct err *err)
+		    const char *options, const struct call *call, char **ret_json, struct err *err)
 {
 	AUTO(selection_free) struct selection *s = calloc(1, sizeof(*s));
 	AUTO(new_file_done) struct new_file file = { .fd = -1 };
@@ -235,14 +236,14 @@ int home_image_save(struct home *home, const char *const *names, const struct sa
 	if (read_options(options, &o, err) < 0)
 		return -(int)err->code;
 	for (const char *const *n = names; *n; n++) {
-		if (select_image(home, s, *n, err) < 0)
+		if (select_image(home, s, *n, call, err) < 0)
 			return -(int)err->code;
 	}
 	if (s->n == 0)
 		return err_set(err, ERR_INVALID, "no image to save was named");
 	if (to->path && new_file_open(to->path, &file, err) < 0)
 		return -(int)err->code;
-	if (save(home, s, &o, to->path ? file.fd : to->fd, cancel, err) < 0)
+	if (save(home, s, &o, to->path ? file.fd : to->fd, call, err) < 0)
 		return -(int)err->code;
 	if (to->path && new_file_commit(&file, to->path, err) < 0)
 		return -(int)err->code;

@@ -399,31 +399,23 @@ int exec_stream_next(struct exec_stream *s, struct stream_event *ret_ev, struct 
 	return r;
 }
 
-int exec_stream_wait(struct exec_stream *s, int timeout_ms, struct stream_event *ret_ev,
-		     struct err *err)
+int exec_stream_wait(struct exec_stream *s, int64_t timeout_ms, struct cancel *cancel,
+		     struct stream_event *ret_ev, struct err *err)
 {
 	uint64_t start = clock_now_ns(), count;
 
 	for (;;) {
 		struct pollfd p[2] = { { .fd = s->fd }, { .fd = s->wake, .events = POLLIN } };
-		int64_t left = -1;
+		int64_t left = left_ms(start, timeout_ms);
 		int r = exec_stream_next(s, ret_ev, err);
 
-		if (r != 0 || s->state == STREAM_OVER)
+		if (r != 0 || s->state == STREAM_OVER || (left == 0 && timeout_ms > 0))
 			return r;
-		if (timeout_ms >= 0) {
-			left = timeout_ms - (int64_t)((clock_now_ns() - start) / NS_PER_MS);
-			if (left <= 0 && timeout_ms > 0)
-				return 0;
-			left = left < 0 ? 0 : left;
-		}
 		p[0].events = exec_stream_want(s);
-		r = poll(p, 2, (int)left);
-		if (r < 0 && errno != EINTR)
-			return err_sys(err, errno, "wait for a program");
-		if (r == 0 && timeout_ms >= 0)
-			return 0;
-		if (r > 0 && p[1].revents)
+		r = cancel_poll(cancel, p, 2, left, err);
+		if (r <= 0)
+			return r;
+		if (p[1].revents)
 			IGNORE_RESULT(read(s->wake, &count, sizeof(count)) < 0);
 	}
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cancel.h"
 #include "base/defer.h"
 #include "base/err.h"
 #include "proto/agent.h"
@@ -16,13 +17,14 @@
  */
 struct exec_stream;
 
-/* Values are those of <microsandbox.h>; src/lib/sandbox.c checks it. */
+/* Values are those of <microsandbox.h>; src/lib/stream.c checks it. */
 enum stream_event_type {
 	STREAM_STARTED = 1,
 	STREAM_DATA = 2,
 	STREAM_STDIN_ERROR = 3,
 	STREAM_EXITED = 5,
 	STREAM_FAILED = 6,
+	STREAM_PROGRESS = 14,
 	STREAM_END = 15,
 };
 enum stream_channel { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_TTY = 3 };
@@ -52,8 +54,9 @@ short exec_stream_want(struct exec_stream *s);
 /* 1 = event, 0 = none now, negative = failed. */
 MUST_CHECK int exec_stream_next(struct exec_stream *s, struct stream_event *ret_ev,
 				struct err *err);
-MUST_CHECK int exec_stream_wait(struct exec_stream *s, int timeout_ms, struct stream_event *ret_ev,
-				struct err *err);
+/* As next, but waits up to @timeout_ms (-1: no limit). CANCELLED. */
+MUST_CHECK int exec_stream_wait(struct exec_stream *s, int64_t timeout_ms, struct cancel *cancel,
+				struct stream_event *ret_ev, struct err *err);
 
 /* Takes what fits; bytes for a program that has closed its input are taken and dropped. */
 MUST_CHECK int exec_stream_write(struct exec_stream *s, const void *data, size_t len, size_t *ret_n,

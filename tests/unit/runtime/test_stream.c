@@ -86,7 +86,7 @@ static void expect_end(struct agent *a, int number)
 	ASSERT_EQ(ev.type, STREAM_END);
 	ASSERT_EQ(ev.number, number);
 	ASSERT_EQ(exec_stream_next(a->s, &ev, &err), 0);
-	ASSERT_EQ(exec_stream_wait(a->s, -1, &ev, &err), 0);
+	ASSERT_EQ(exec_stream_wait(a->s, -1, NULL, &ev, &err), 0);
 	p = (struct pollfd){ .fd = exec_stream_fd(a->s), .events = exec_stream_want(a->s) };
 	ASSERT_EQ(poll(&p, 1, 0), 0); /* at rest */
 }
@@ -324,7 +324,7 @@ TEST(a_writer_and_a_reader_in_two_threads)
 	ASSERT_EQ(pthread_create(&agent, NULL, echo, &a), 0);
 	ASSERT_EQ(pthread_create(&writer, NULL, write_all, &w), 0);
 	for (;;) {
-		ASSERT_EQ(exec_stream_wait(a.s, -1, &ev, &err), 1);
+		ASSERT_EQ(exec_stream_wait(a.s, -1, NULL, &ev, &err), 1);
 		if (ev.type == STREAM_END)
 			break;
 		if (ev.type != STREAM_DATA)
