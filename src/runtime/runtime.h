@@ -55,8 +55,8 @@ struct save_to {
 };
 /* As msb_save(). */
 MUST_CHECK int home_image_save(struct home *home, const char *const *names,
-			       const struct save_to *to, const char *options, struct cancel *cancel,
-			       char **ret_json, struct err *err);
+			       const struct save_to *to, const char *options,
+			       const struct call *call, char **ret_json, struct err *err);
 /* [{"name","id","status","reason","ephemeral","exit_code","created_at",...}] */
 MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
 /* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first, then wait for that. */
