@@ -137,9 +137,8 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
 			       struct err *err);
 /* The same; an image that is delivered with the program is loaded first if it must be. */
-MUST_CHECK int home_image_find_or_load(struct home *home, const char *text,
-				       const struct call *call, struct state_image *ret_image,
-				       struct err *err);
+MUST_CHECK int home_image_find_or_load(struct home *home, const char *text, const struct call *call,
+				       struct state_image *ret_image, struct err *err);
 /**
  * home_image_open() - The image of a spec, which names no folder
  * @run:	Holds it; to be closed when a row says who keeps it
