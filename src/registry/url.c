@@ -13,6 +13,7 @@ void url_done(struct url *u)
 {
 	free(u->text);
 	free(u->host);
+	free(u->name);
 	free(u->origin);
 	*u = (struct url){ 0 };
 }
@@ -29,11 +30,18 @@ static int part(const struct curl *curl, CURLU *handle, CURLUPart what, char **r
 	return *ret ? 0 : -ENOMEM;
 }
 
+static void lower(char *text)
+{
+	for (; *text; text++)
+		*text = (char)tolower((unsigned char)*text);
+}
+
 static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 {
 	AUTO_FREE char *scheme = NULL;
 	AUTO_FREE char *port = NULL;
 	char *whole = NULL;
+	const char *start;
 	int r;
 
 	if ((r = part(curl, handle, CURLUPART_SCHEME, &scheme)) < 0 ||
@@ -43,17 +51,23 @@ static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 	u->tls = strcmp(scheme, "https") == 0;
 	if (!u->tls && strcmp(scheme, "http") != 0)
 		return -EINVAL;
-	for (char *c = u->host; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
+	lower(u->host);
 	if (asprintf(&u->origin, "%s://%s:%s", scheme, u->host, port) < 0) {
 		u->origin = NULL;
 		return -ENOMEM;
 	}
-	if (curl->curl_url_get(handle, CURLUPART_URL, &whole, 0) != CURLUE_OK)
+	if (curl->curl_url_get(handle, CURLUPART_URL, &whole, CURLU_NO_DEFAULT_PORT) != CURLUE_OK)
 		return -EINVAL;
 	u->text = strdup(whole);
 	curl->curl_free(whole);
-	return u->text ? 0 : -ENOMEM;
+	if (!u->text)
+		return -ENOMEM;
+	start = strstr(u->text, "://") + 3;
+	u->name = strndup(start, strcspn(start, "/?#"));
+	if (!u->name)
+		return -ENOMEM;
+	lower(u->name);
+	return 0;
 }
 
 int url_parse(const struct curl *curl, const char *base, const char *text, struct url *ret)
