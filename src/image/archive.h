@@ -29,7 +29,7 @@ struct member {
 };
 
 struct archive {
-	struct store_tmp *tmp; /* borrowed */
+	struct store_run *run; /* borrowed */
 	struct member *members;
 	size_t n_members, cap_members;
 	uint64_t doc_bytes;
@@ -41,7 +41,7 @@ struct archive {
 	struct layer_writer *writer;
 };
 
-MUST_CHECK int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *what,
+MUST_CHECK int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
 			    struct err *err);
 /* Removes layers that were not published. */
 void archive_done(struct archive *a);

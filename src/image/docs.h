@@ -7,7 +7,8 @@
 
 /*
  * Documents of images: configs, manifests, indexes, and docker's manifest.json.  All of them are
- * hostile.
+ * hostile.  Errors: INVALID that says where, or with reason "limit-exceeded" or
+ * "media-type-unsupported".
  */
 struct sha {
 	uint8_t b[SHA256_BYTES];
@@ -16,6 +17,7 @@ struct sha {
 struct config {
 	struct image image; /* what the config says of a struct image */
 	char *created;	    /* RFC 3339; NULL: not said */
+	char *os, *variant; /* "linux", "v8"; NULL: not said */
 	struct sha *diff_ids;
 	size_t n_diff_ids;
 };
@@ -24,12 +26,20 @@ static inline void config_done_auto(struct config *c)
 {
 	config_done(c);
 }
-MUST_CHECK int config_parse(const void *data, size_t len, struct config *ret, struct err *err);
+MUST_CHECK int config_parse(const void *data, size_t len, const struct image_limits *limits,
+			    struct config *ret, struct err *err);
+
+/* Names a document or blob. */
+struct descriptor {
+	struct sha digest;
+	uint64_t size; /* bytes */
+};
+#define SIZE_UNKNOWN UINT64_MAX /* of a descriptor that does not say */
 
 /* OCI manifest, or docker's schema 2. */
 struct manifest {
-	struct sha config;
-	struct sha *layers;
+	struct descriptor config;
+	struct descriptor *layers;
 	size_t n_layers;
 };
 void manifest_done(struct manifest *m);
@@ -37,15 +47,16 @@ static inline void manifest_done_auto(struct manifest *m)
 {
 	manifest_done(m);
 }
-MUST_CHECK int manifest_parse(const void *data, size_t len, struct manifest *ret, struct err *err);
+MUST_CHECK int manifest_parse(const void *data, size_t len, const struct image_limits *limits,
+			      struct manifest *ret, struct err *err);
 
 /* OCI index, or docker's manifest list. */
 struct index_entry {
-	struct sha digest;
+	struct descriptor d;
 	bool is_index;
-	char *os, *architecture; /* NULL: not said */
-	char *name;		 /* from an annotation: as written, may be a plain tag */
-	bool skip;		 /* an attestation, or for nobody */
+	char *os, *architecture, *variant; /* NULL: not said */
+	char *name;			   /* from an annotation: as written, may be a plain tag */
+	bool skip;			   /* an attestation, an artifact, or for nobody */
 };
 struct index {
 	struct index_entry *entries;
@@ -56,7 +67,8 @@ static inline void index_done_auto(struct index *x)
 {
 	index_done(x);
 }
-MUST_CHECK int index_parse(const void *data, size_t len, struct index *ret, struct err *err);
+MUST_CHECK int index_parse(const void *data, size_t len, const struct image_limits *limits,
+			   struct index *ret, struct err *err);
 
 /* manifest.json of docker save. */
 struct docker_image {
@@ -75,7 +87,8 @@ static inline void docker_manifest_done_auto(struct docker_manifest *m)
 {
 	docker_manifest_done(m);
 }
-MUST_CHECK int docker_manifest_parse(const void *data, size_t len, struct docker_manifest *ret,
+MUST_CHECK int docker_manifest_parse(const void *data, size_t len,
+				     const struct image_limits *limits, struct docker_manifest *ret,
 				     struct err *err);
 
 /* image_free() for a struct image that is part of another. */

@@ -91,7 +91,7 @@ static uint32_t dir_bytes(const struct tree_inode *dir)
 		}
 		at += n;
 	}
-	return (uint32_t)total; /* LAYER_ENTRIES_MAX entries of at most 267 bytes */
+	return (uint32_t)total; /* EROFS_ENTRIES_MAX of at most 267 bytes */
 }
 
 static int by_name(const void *a, const void *b)

@@ -331,7 +331,7 @@ static int one_name(struct reader *r, struct tree_inode *dir, const char *name, 
 	int rc;
 
 	if (len == 0 || len > NAME_BYTES_MAX || memchr(name, '/', len) || memchr(name, '\0', len) ||
-	    ++r->n_names > LAYER_ENTRIES_MAX)
+	    ++r->n_names > EROFS_ENTRIES_MAX)
 		return -EINVAL;
 	d = tree_name(r->t, dir, name, len);
 	if (!d)

@@ -16,13 +16,47 @@
  */
 struct store;
 
+/* `images.limits` of config.json: what an image may have.  Beyond: "limit-exceeded". */
+struct image_limits {
+	uint64_t manifest_bytes; /* of a manifest or index */
+	uint64_t config_bytes;
+	uint64_t layers;      /* of an image */
+	uint64_t layer_bytes; /* of a layer, unpacked */
+	uint64_t file_bytes;  /* of a file in it */
+	uint64_t entries;     /* of a layer */
+};
+extern const struct image_limits image_limits_default;
+/* More than that cannot be asked for: what the formats hold. */
+extern const struct image_limits image_limits_max;
+
 /**
  * store_open() - The store below @home_fd, made if missing
  * @home_fd:	MSB_HOME; borrowed for the call
+ * @limits:	Copied; NULL: the defaults
+ * @err:	INVALID (a limit above image_limits_max), IO
  */
-MUST_CHECK int store_open(int home_fd, struct store **ret_store, struct err *err);
+MUST_CHECK int store_open(int home_fd, const struct image_limits *limits, struct store **ret_store,
+			  struct err *err);
 void store_close(struct store *store);
 DEFINE_AUTO(struct store *, store_close);
+
+/*
+ * One run: a load, a pull, a start, a removal.  What it relies on (layers, documents, merged images)
+ * is held until it is closed, so nobody removes it; then a record must say who needs it.  Its
+ * temporary files go with it.  Several threads may use it at once; two runs exclude each other,
+ * in one process or in two.
+ */
+struct store_run;
+struct cancel;
+
+/**
+ * store_run_open() - Begin a run; what dead ones have left is removed
+ * @cancel:	Ends waiting for other runs; borrowed until the run is closed; NULL: none
+ */
+MUST_CHECK int store_run_open(struct store *store, struct cancel *cancel,
+			      struct store_run **ret_run, struct err *err);
+void store_run_close(struct store_run *run);
+DEFINE_AUTO(struct store_run *, store_run_close);
 
 /* What one image of an archive became. Strings owned by the struct. */
 struct loaded_image {
@@ -31,6 +65,9 @@ struct loaded_image {
 	char *created; /* RFC 3339 as in the config; NULL if it does not say */
 	char **names;  /* full references, "docker.io/library/debian:latest"; NULL-terminated */
 	size_t n_names;
+	/* Further documents that are kept for it, "sha256:...", such as the index it was found by;
+	 * NULL-terminated; NULL: none. */
+	char **documents;
 	uint64_t size; /* bytes of its layers' data files */
 };
 
@@ -43,6 +80,7 @@ void load_result_done(struct load_result *r);
 
 /**
  * image_load() - Import a docker-archive or an OCI layout, plain, gzip or zstd
+ * @run:	Holds what the images need until it is closed: record them before that
  * @fd:		Read from its position to its end, in one pass; may be a pipe; borrowed
  * @what:	Name for messages: the file's path, or "standard input"
  * @err:	INVALID (no archive, truncated, a digest is wrong), IO
@@ -50,8 +88,45 @@ void load_result_done(struct load_result *r);
  * Blocks. On failure no image of it is half there; layers, documents and merged
  * files that are complete may stay.
  */
-MUST_CHECK int image_load(struct store *store, int fd, const char *what,
+MUST_CHECK int image_load(struct store_run *run, int fd, const char *what,
 			  struct load_result *ret_result, struct err *err);
+
+/* One image to be saved. */
+struct save_image {
+	const char *manifest_digest; /* borrowed */
+	const char *const *names;    /* full references; NULL-terminated; borrowed */
+	char *saved_digest; /* out: of the manifest in an OCI archive; owned by the caller */
+};
+
+enum save_format { SAVE_OCI, SAVE_DOCKER, SAVE_FORMAT_MAX };
+enum save_compress {
+	SAVE_AS_IT_IS, /* layers as in the manifest if the store can give them so, else gzip */
+	SAVE_NONE,
+	SAVE_GZIP,
+	SAVE_ZSTD,
+	SAVE_COMPRESS_MAX
+};
+
+struct save_options {
+	enum save_format format;
+	enum save_compress compress; /* of SAVE_OCI; SAVE_DOCKER compresses nothing */
+	bool exact;		     /* an OCI manifest that changes is an error */
+	unsigned threads;	     /* that compress; 0: as many as there are usable CPUs */
+};
+
+/**
+ * image_save() - Write images as one archive that load, docker, podman and skopeo read
+ * @run:	Holds the images from then on; its cancel ends the call
+ * @images:	Those that share layers share them in the archive; saved_digest is set on success
+ * @fd:		Written front to back; may be a pipe; borrowed
+ * @err:	NOT_FOUND, IO (a piece is missing or damaged: reason "image-corrupt"; writing fails),
+ *		INVALID with reason "digest-changes" (only if exact), CANCELLED
+ *
+ * Blocks. The same images and options give the same bytes. After a failure what was written is
+ * no archive: its documents, which come last, are missing.
+ */
+MUST_CHECK int image_save(struct store_run *run, struct save_image *images, size_t n_images,
+			  const struct save_options *options, int fd, struct err *err);
 
 /* A piece of the image's read-only disk; file_offset is always 0. */
 struct image_extent {
@@ -76,10 +151,11 @@ DEFINE_AUTO(struct image *, image_free);
 
 /**
  * image_open() - Check an image of the store and open its pieces
+ * @run:	Holds all pieces until it is closed
  * @manifest_digest: "sha256:..."
  * @err:	NOT_FOUND, IO (a piece is missing or damaged)
  */
-MUST_CHECK int image_open(struct store *store, const char *manifest_digest,
+MUST_CHECK int image_open(struct store_run *run, const char *manifest_digest,
 			  struct image **ret_image, struct err *err);
 
 /**

@@ -14,7 +14,7 @@
 #define DATA_BLOCK 4096u /* bytes; holes are made of these, as file systems do */
 
 struct layer_writer {
-	struct store_tmp *tmp;
+	struct store_run *run;
 	struct layer layer;
 	struct digest *raw, *unpacked;
 	struct stream *stream;
@@ -95,21 +95,24 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 
 static const struct tar_handler handler = { .entry = on_entry };
 
-int layer_new(struct store_tmp *tmp, struct layer_writer **ret, struct err *err)
+int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err)
 {
+	const struct image_limits *limits = &run->store->limits;
 	AUTO(layer_free) struct layer_writer *w = calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)
 		return err_no_memory(err);
-	w->tmp = tmp;
+	w->run = run;
 	w->data_fd = -1;
 	w->buf = malloc(COPY_BYTES);
 	if (!w->buf || digest_new(&w->raw) < 0 || digest_new(&w->unpacked) < 0 ||
-	    stream_new(on_unpacked, w, LAYER_BYTES_MAX, &w->stream) < 0 ||
-	    tar_new(&handler, w, &w->tar) < 0 || tree_init(&w->tree, &w->arena) < 0)
+	    stream_new(on_unpacked, w, limits->layer_bytes, &w->stream) < 0 ||
+	    tar_new(&handler, w, limits->file_bytes, &w->tar) < 0 ||
+	    tree_init(&w->tree, &w->arena) < 0)
 		return err_no_memory(err);
-	r = store_tmp_file(tmp, w->layer.data_name, &w->data_fd);
+	w->tree.max_entries = limits->entries;
+	r = store_run_file(run, w->layer.data_name, &w->data_fd);
 	if (r < 0)
 		return err_sys(err, -r, "writing a layer");
 	*ret = TAKE_PTR(w);
@@ -143,7 +146,7 @@ static int write_tree(struct layer_writer *w, struct err *err)
 	struct erofs_layer l = { .data_size = w->written, .data_fd = w->data_fd, .tree_fd = -1 };
 	AUTO_CLOSE int fd = -1;
 	uint64_t disk;
-	int r = store_tmp_file(w->tmp, w->layer.tree_name, &fd);
+	int r = store_run_file(w->run, w->layer.tree_name, &fd);
 
 	if (r < 0)
 		return err_sys(err, -r, "writing a tree");
@@ -174,13 +177,13 @@ int layer_finish(struct layer_writer *w, struct layer *ret, struct err *err)
 	return 0;
 }
 
-static int publish(struct store_tmp *tmp, const char *name, const char *to, struct err *err)
+static int publish(struct store_run *run, const char *name, const char *to, struct err *err)
 {
-	AUTO_CLOSE int fd = openat(tmp->store->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	AUTO_CLOSE int fd = openat(run->store->dir_fd, name, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return err_sys(err, errno, "images/%s", name);
-	return store_publish(tmp, name, fd, to, err);
+	return store_publish(run, name, fd, to, err);
 }
 
 /* Is the layer in the store, as far as sizes and the superblock tell? */
@@ -197,33 +200,39 @@ static bool is_there(struct store *s, const char *data, const char *tree, uint64
 	       disk == erofs_data_start((uint64_t)t.st_size, &l, 1);
 }
 
-int layer_publish(struct store_tmp *tmp, struct layer *l, struct err *err)
+/* Between hold and end of making. The tree file comes last: with it the layer is complete. */
+static int publish_files(struct store_run *run, struct layer *l, struct err *err)
 {
 	char data[STORE_NAME_MAX], tree[STORE_NAME_MAX];
-	AUTO_CLOSE int lock = -1;
-	int r;
 
-	if (l->published)
-		return 0;
-	r = store_lock(tmp->store, l->diff_id, &lock);
-	if (r < 0)
-		return err_sys(err, -r, "locking a layer");
 	store_data_name(l->diff_id, data);
 	store_tree_name(l->diff_id, tree);
-	/* The tree file comes last: with it the layer is complete. */
-	if (is_there(tmp->store, data, tree, l->size))
-		layer_drop(tmp, l);
-	else if (publish(tmp, l->data_name, data, err) < 0 ||
-		 publish(tmp, l->tree_name, tree, err) < 0)
+	if (is_there(run->store, data, tree, l->size))
+		layer_drop(run, l);
+	else if (publish(run, l->data_name, data, err) < 0 ||
+		 publish(run, l->tree_name, tree, err) < 0)
 		return -err->code;
 	l->published = true;
 	return 0;
 }
 
-void layer_drop(struct store_tmp *tmp, struct layer *l)
+int layer_publish(struct store_run *run, struct layer *l, struct err *err)
+{
+	int r;
+
+	if (l->published)
+		return 0;
+	if (store_hold(run, l->diff_id, err) < 0 || store_make_begin(run, l->diff_id, err) < 0)
+		return -err->code;
+	r = publish_files(run, l, err);
+	store_make_end(run, l->diff_id);
+	return r;
+}
+
+void layer_drop(struct store_run *run, struct layer *l)
 {
 	if (l->published)
 		return;
-	(void)unlinkat(tmp->store->dir_fd, l->data_name, 0);
-	(void)unlinkat(tmp->store->dir_fd, l->tree_name, 0);
+	(void)unlinkat(run->store->dir_fd, l->data_name, 0);
+	(void)unlinkat(run->store->dir_fd, l->tree_name, 0);
 }

@@ -20,15 +20,15 @@ struct layer {
 	bool published;
 };
 
-MUST_CHECK int layer_new(struct store_tmp *tmp, struct layer_writer **ret, struct err *err);
+MUST_CHECK int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err);
 void layer_free(struct layer_writer *w);
 DEFINE_AUTO(struct layer_writer *, layer_free);
 MUST_CHECK int layer_feed(struct layer_writer *w, const uint8_t *data, size_t len, struct err *err);
 MUST_CHECK int layer_finish(struct layer_writer *w, struct layer *ret, struct err *err);
 
-/* Put it into the store, unless it is there. */
-MUST_CHECK int layer_publish(struct store_tmp *tmp, struct layer *l, struct err *err);
+/* Put it into the store, unless it is there; the run holds it from then on. */
+MUST_CHECK int layer_publish(struct store_run *run, struct layer *l, struct err *err);
 /* Remove the temporary files. */
-void layer_drop(struct store_tmp *tmp, struct layer *l);
+void layer_drop(struct store_run *run, struct layer *l);
 
 #endif /* IMAGE_LAYER_H */

@@ -2,7 +2,22 @@
 #ifndef IMAGE_LIMITS_H
 #define IMAGE_LIMITS_H
 
-/* Every bound of the module, in one place.  All of it is hostile input. */
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * Every bound of the module that is fixed, in one place; struct image_limits (image.h) has those
+ * that can be set.  All of it is hostile input.
+ */
+
+/**
+ * limit_exceeded() - Say so
+ * @key:	Member of struct image_limits
+ * @found:	What it is, or how far it got
+ * Return: negative; INVALID, reason "limit-exceeded", number 901, subject "images.limits.KEY".
+ */
+int limit_exceeded(struct err *err, const char *key, uint64_t found, uint64_t limit);
 
 #define KIB (1ull << 10)
 #define MIB (1ull << 20)
@@ -14,24 +29,16 @@
 #define REF_DIGEST_MAX 135 /* bytes: "sha512:" and 128 digits */
 
 /* Documents. */
-#define MANIFEST_BYTES_MAX (4 * MIB)
-#define CONFIG_BYTES_MAX   (8 * MIB)
-#define LAYERS_MAX	   512
-#define INDEX_ENTRIES_MAX  1024
-#define INDEX_DEPTH_MAX	   4
+#define INDEX_ENTRIES_MAX 1024
+#define INDEX_DEPTH_MAX	  4
 /* Texts in a config: entries of Env, Entrypoint and Cmd, bytes of one. */
-#define CONFIG_LIST_MAX	   4096
-#define CONFIG_TEXT_MAX	   (128 * KIB) /* MAX_ARG_STRLEN of Linux */
+#define CONFIG_LIST_MAX	  4096
+#define CONFIG_TEXT_MAX	  (128 * KIB) /* MAX_ARG_STRLEN of Linux */
 
 /* Archives given to load: members, and documents held in memory till the manifest comes. */
 #define ARCHIVE_MEMBERS_MAX   65536
 #define ARCHIVE_DOC_BYTES_MAX (64 * MIB)
 #define ARCHIVE_LINKS_MAX     16 /* links followed from one member name */
-
-/* One layer. */
-#define LAYER_BYTES_MAX	  (256 * GIB)
-#define FILE_BYTES_MAX	  (256 * GIB)
-#define LAYER_ENTRIES_MAX 10000000u
 
 /* Names: PATH_MAX, NAME_MAX of Linux; a symlink target has room for the NUL. */
 #define PATH_BYTES_MAX	 4096
@@ -56,9 +63,11 @@
 #define ZSTD_WINDOW_LOG_MAX 27
 
 /* EROFS */
-#define EROFS_BLOCK	 512u	    /* bytes; where tar has its data */
-#define EROFS_BLOCKS_MAX UINT32_MAX /* 32-bit addresses: 2 TiB */
-#define DISK_ALIGN	 (2 * MIB)  /* extents of the root disk begin at multiples */
+#define EROFS_BLOCK	  512u	     /* bytes; where tar has its data */
+#define EROFS_BLOCKS_MAX  UINT32_MAX /* 32-bit addresses: 2 TiB */
+#define EROFS_ENTRIES_MAX 16000000u  /* of a directory; one has at most 267 of its 2^32 bytes */
+#define FILE_BYTES_MAX	  (2048 * GIB)
+#define DISK_ALIGN	  (2 * MIB) /* extents of the root disk begin at multiples */
 
 #define COPY_BYTES (1 * MIB) /* of one read or write */
 

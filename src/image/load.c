@@ -37,7 +37,7 @@ struct found {
 };
 
 struct loader {
-	struct store *store;
+	struct store_run *run; /* borrowed */
 	struct archive archive;
 	struct found *found;
 	size_t n_found;
@@ -65,7 +65,7 @@ static struct found *new_found(struct loader *l)
 	l->found = p;
 	p = &p[l->n_found++];
 	*p = (struct found){ 0 };
-	buf_init(&p->manifest, MANIFEST_BYTES_MAX);
+	buf_init(&p->manifest, l->run->store->limits.manifest_bytes);
 	return p;
 }
 
@@ -100,7 +100,10 @@ static int take_layer(struct found *f, size_t i, struct member *m, const struct 
 		return err_set(err, ERR_INVALID, "layer \"%.150s\" is not in the archive", name);
 	if (m->kind == MEMBER_BAD) {
 		*err = *m->bad;
-		return err_wrap(err, "layer-invalid: %.100s", m->name);
+		if (err->reason[0]) /* more than broken: "limit-exceeded" */
+			return err_wrap(err, "%.100s", m->name);
+		err_wrap(err, "layer-invalid: %.100s", m->name);
+		return err_reason(err, "layer-invalid");
 	}
 	if (m->kind != MEMBER_LAYER)
 		return err_set(err, ERR_INVALID, "layer-invalid: \"%.150s\" is no tar archive",
@@ -116,13 +119,13 @@ static int take_layer(struct found *f, size_t i, struct member *m, const struct 
 	return 0;
 }
 
-static int start_image(struct found *f, struct member *config, struct config *c, size_t n_layers,
-		       struct err *err)
+static int start_image(struct loader *l, struct found *f, struct member *config, struct config *c,
+		       size_t n_layers, struct err *err)
 {
 	if (!config || config->kind != MEMBER_DOC)
 		return err_set(err, ERR_INVALID, "the archive lacks the config of an image");
 	f->config = config;
-	if (config_parse(config->doc.data, config->doc.len, c, err) < 0)
+	if (config_parse(config->doc.data, config->doc.len, &l->run->store->limits, c, err) < 0)
 		return -err->code;
 	if (c->n_diff_ids != n_layers)
 		return err_set(err, ERR_INVALID, "an image has %zu layers, its config says %zu",
@@ -145,15 +148,16 @@ static int oci_image(struct loader *l, struct member *doc, const char *name, str
 
 	if (!f || buf_add(&f->manifest, doc->doc.data, doc->doc.len) < 0)
 		return err_no_memory(err);
-	if (manifest_parse(doc->doc.data, doc->doc.len, &m, err) < 0 ||
-	    start_image(f, archive_blob(&l->archive, m.config.b), &c, m.n_layers, err) < 0)
+	if (manifest_parse(doc->doc.data, doc->doc.len, &l->run->store->limits, &m, err) < 0 ||
+	    start_image(l, f, archive_blob(&l->archive, m.config.digest.b), &c, m.n_layers, err) <
+		    0)
 		return -err->code;
 	for (size_t i = 0; i < c.n_diff_ids; i++) {
 		char text[DIGEST_TEXT_MAX];
 
-		digest_text(m.layers[i].b, text);
-		if (take_layer(f, i, archive_blob(&l->archive, m.layers[i].b), &c.diff_ids[i], text,
-			       err) < 0)
+		digest_text(m.layers[i].digest.b, text);
+		if (take_layer(f, i, archive_blob(&l->archive, m.layers[i].digest.b),
+			       &c.diff_ids[i], text, err) < 0)
 			return -err->code;
 	}
 	/* A plain word is a tag without a name. */
@@ -230,7 +234,7 @@ static int docker_image(struct loader *l, const struct docker_image *d, struct e
 		f = new_found(l);
 		if (!f)
 			return err_no_memory(err);
-		if (start_image(f, config, &c, d->n_layers, err) < 0)
+		if (start_image(l, f, config, &c, d->n_layers, err) < 0)
 			return -err->code;
 		for (size_t i = 0; i < c.n_diff_ids; i++) {
 			if (take_layer(f, i, archive_find(&l->archive, d->layers[i]),
@@ -260,7 +264,7 @@ static int follow(struct loader *l, const struct index_entry *e, unsigned depth,
 		  struct member **ret, struct err *err)
 {
 	AUTO(index_done) struct index x = { 0 };
-	struct member *m = archive_blob(&l->archive, e->digest.b);
+	struct member *m = archive_blob(&l->archive, e->d.digest.b);
 
 	*ret = NULL;
 	if (!m)
@@ -273,7 +277,7 @@ static int follow(struct loader *l, const struct index_entry *e, unsigned depth,
 	}
 	if (depth == INDEX_DEPTH_MAX)
 		return err_set(err, ERR_INVALID, "limit-exceeded: indexes inside each other");
-	if (index_parse(m->doc.data, m->doc.len, &x, err) < 0)
+	if (index_parse(m->doc.data, m->doc.len, &l->run->store->limits, &x, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < x.n_entries && !*ret; i++) {
 		if (fits_host(&x.entries[i]) && follow(l, &x.entries[i], depth + 1, ret, err) < 0)
@@ -286,7 +290,7 @@ static int load_index(struct loader *l, struct member *doc, struct err *err)
 {
 	AUTO(index_done) struct index x = { 0 };
 
-	if (index_parse(doc->doc.data, doc->doc.len, &x, err) < 0)
+	if (index_parse(doc->doc.data, doc->doc.len, &l->run->store->limits, &x, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < x.n_entries; i++) {
 		struct member *m = NULL;
@@ -310,7 +314,8 @@ static int find_images(struct loader *l, const char *what, struct err *err)
 	if (index && index->kind == MEMBER_DOC && load_index(l, index, err) < 0)
 		return -err->code;
 	if (docker && docker->kind == MEMBER_DOC) {
-		if (docker_manifest_parse(docker->doc.data, docker->doc.len, &d, err) < 0)
+		if (docker_manifest_parse(docker->doc.data, docker->doc.len, &l->run->store->limits,
+					  &d, err) < 0)
 			return -err->code;
 		for (size_t i = 0; i < d.n_images; i++) {
 			if (docker_image(l, &d.images[i], err) < 0)
@@ -340,7 +345,7 @@ static int merge(struct loader *l, const struct found *f, struct err *err)
 		memcpy(files[i].data, f->layers[i]->layer.data_name, STORE_NAME_MAX);
 		memcpy(files[i].tree, f->layers[i]->layer.tree_name, STORE_NAME_MAX);
 	}
-	return merged_make(l->store, f->diff_ids, files, f->n_layers, err);
+	return merged_make(l->run, f->diff_ids, files, f->n_layers, err);
 }
 
 static int store_image(struct loader *l, struct found *f, struct loaded_image *ret, struct err *err)
@@ -349,13 +354,12 @@ static int store_image(struct loader *l, struct found *f, struct loaded_image *r
 	char text[DIGEST_TEXT_MAX];
 
 	for (size_t i = 0; i < f->n_layers; i++) {
-		if (layer_publish(l->archive.tmp, &f->layers[i]->layer, err) < 0)
+		if (layer_publish(l->run, &f->layers[i]->layer, err) < 0)
 			return -err->code;
 		ret->size += f->layers[i]->layer.size;
 	}
-	if (store_put_blob(l->archive.tmp, f->config->doc.data, f->config->doc.len, config, err) <
-		    0 ||
-	    store_put_blob(l->archive.tmp, f->manifest.data, f->manifest.len, manifest, err) < 0)
+	if (store_put_blob(l->run, f->config->doc.data, f->config->doc.len, config, err) < 0 ||
+	    store_put_blob(l->run, f->manifest.data, f->manifest.len, manifest, err) < 0)
 		return -err->code;
 	digest_text(manifest, text);
 	ret->manifest_digest = strdup(text);
@@ -374,6 +378,7 @@ void load_result_done(struct load_result *r)
 		free(r->images[i].config_digest);
 		free(r->images[i].created);
 		strings_free(r->images[i].names);
+		strings_free(r->images[i].documents);
 	}
 	free(r->images);
 	*r = (struct load_result){ 0 };
@@ -400,15 +405,13 @@ static int store_all(struct loader *l, struct load_result *r, struct err *err)
 	return 0;
 }
 
-int image_load(struct store *store, int fd, const char *what, struct load_result *ret_result,
+int image_load(struct store_run *run, int fd, const char *what, struct load_result *ret_result,
 	       struct err *err)
 {
-	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
-	AUTO(loader_done) struct loader l = { .store = store };
+	AUTO(loader_done) struct loader l = { .run = run };
 	struct load_result r = { 0 };
 
-	if (store_tmp_open(store, &tmp, err) < 0 ||
-	    archive_read(&l.archive, &tmp, fd, what, err) < 0 || find_images(&l, what, err) < 0)
+	if (archive_read(&l.archive, run, fd, what, err) < 0 || find_images(&l, what, err) < 0)
 		return -err->code;
 	if (store_all(&l, &r, err) < 0) {
 		load_result_done(&r);

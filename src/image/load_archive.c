@@ -17,6 +17,14 @@ static struct member *current(struct archive *a)
 	return &a->members[a->n_members - 1];
 }
 
+/* Of one document: what it is shows later. */
+static size_t doc_max(const struct archive *a)
+{
+	const struct image_limits *l = &a->run->store->limits;
+
+	return l->config_bytes > l->manifest_bytes ? l->config_bytes : l->manifest_bytes;
+}
+
 static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 {
 	struct archive *a = user;
@@ -43,7 +51,7 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 	}
 	m = &a->members[a->n_members++];
 	*m = (struct member){ .kind = MEMBER_OTHER };
-	buf_init(&m->doc, CONFIG_BYTES_MAX);
+	buf_init(&m->doc, doc_max(a));
 	m->name = strdup(path);
 	if (e->type != TAR_FILE) {
 		m->kind = e->type == TAR_LINK ? MEMBER_LINK : MEMBER_SYMLINK;
@@ -74,7 +82,7 @@ static enum member_kind sniff(const struct archive *a)
 	while (i < a->n_head && memchr(blank, a->head[i], sizeof(blank)))
 		i++;
 	if (i < a->n_head && (a->head[i] == '{' || a->head[i] == '['))
-		return a->size <= CONFIG_BYTES_MAX ? MEMBER_DOC : MEMBER_OTHER;
+		return a->size <= doc_max(a) ? MEMBER_DOC : MEMBER_OTHER;
 	/* The archive of a broken layer is told apart from a text by its name only. */
 	if (a->n_head == sizeof(a->head) && memcmp(a->head + 257, "ustar", 5) == 0)
 		return MEMBER_LAYER;
@@ -126,7 +134,7 @@ static int decide(struct archive *a, struct err *err)
 
 	a->decided = true;
 	m->kind = sniff(a);
-	if (m->kind == MEMBER_LAYER && layer_new(a->tmp, &a->writer, err) < 0)
+	if (m->kind == MEMBER_LAYER && layer_new(a->run, &a->writer, err) < 0)
 		return -err->code;
 	return take(a, a->head, a->n_head, err);
 }
@@ -201,7 +209,7 @@ static int on_bytes(void *user, const uint8_t *data, size_t len, struct err *err
 	return tar_feed(user, data, len, err);
 }
 
-int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *what,
+int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
 		 struct err *err)
 {
 	static const struct tar_handler handler = { on_entry, on_data, on_end };
@@ -210,8 +218,8 @@ int archive_read(struct archive *a, struct store_tmp *tmp, int fd, const char *w
 	AUTO_FREE uint8_t *buf = malloc(COPY_BYTES);
 	ssize_t n;
 
-	*a = (struct archive){ .tmp = tmp };
-	if (!buf || tar_new(&handler, a, &tar) < 0 ||
+	*a = (struct archive){ .run = run };
+	if (!buf || tar_new(&handler, a, FILE_BYTES_MAX, &tar) < 0 ||
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
 		return err_no_memory(err);
 	do {
@@ -235,7 +243,7 @@ void archive_done(struct archive *a)
 		struct member *m = &a->members[i];
 
 		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
-			layer_drop(a->tmp, &m->layer);
+			layer_drop(a->run, &m->layer);
 		buf_done(&m->doc);
 		free(m->name);
 		free(m->link);

@@ -16,21 +16,37 @@
  * superblocks are looked at.
  */
 struct pieces {
-	int data_fd[LAYERS_MAX];
-	int tree_fd[LAYERS_MAX];
-	struct erofs_layer layers[LAYERS_MAX];
-	uint64_t tree_size[LAYERS_MAX];
 	size_t n;
+	struct erofs_layer *layers; /* with the descriptors, which are ours */
+	uint64_t *tree_size;
 };
+
+static struct pieces *pieces_new(size_t max)
+{
+	struct pieces *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->layers = calloc(max + 1, sizeof(*p->layers));
+	p->tree_size = calloc(max + 1, sizeof(*p->tree_size));
+	if (p->layers && p->tree_size)
+		return p;
+	free(p->layers);
+	free(p->tree_size);
+	free(p);
+	return NULL;
+}
 
 static void pieces_free(struct pieces *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		if (p->data_fd[i] >= 0)
-			(void)close(p->data_fd[i]);
-		if (p->tree_fd[i] >= 0)
-			(void)close(p->tree_fd[i]);
+		if (p->layers[i].data_fd >= 0)
+			(void)close(p->layers[i].data_fd);
+		if (p->layers[i].tree_fd >= 0)
+			(void)close(p->layers[i].tree_fd);
 	}
+	free(p->layers);
+	free(p->tree_size);
 	free(p);
 }
 DEFINE_AUTO(struct pieces *, pieces_free);
@@ -52,17 +68,14 @@ static int open_file(struct store *s, const char *name, int *ret_fd, uint64_t *r
 static int open_layer(struct store *s, const struct layer_files *f, struct pieces *p,
 		      struct err *err)
 {
-	size_t i = p->n++;
-	uint64_t disk = 0;
+	struct erofs_layer *l = &p->layers[p->n];
+	uint64_t *size = &p->tree_size[p->n++], disk = 0;
 
-	p->data_fd[i] = p->tree_fd[i] = -1;
-	if (open_file(s, f->data, &p->data_fd[i], &p->layers[i].data_size, err) < 0 ||
-	    open_file(s, f->tree, &p->tree_fd[i], &p->tree_size[i], err) < 0)
+	l->data_fd = l->tree_fd = -1;
+	if (open_file(s, f->data, &l->data_fd, &l->data_size, err) < 0 ||
+	    open_file(s, f->tree, &l->tree_fd, size, err) < 0)
 		return -err->code;
-	p->layers[i].data_fd = p->data_fd[i];
-	p->layers[i].tree_fd = p->tree_fd[i];
-	if (erofs_check(p->tree_fd[i], p->tree_size[i], &disk) < 0 ||
-	    disk != erofs_data_start(p->tree_size[i], &p->layers[i], 1))
+	if (erofs_check(l->tree_fd, *size, &disk) < 0 || disk != erofs_data_start(*size, l, 1))
 		return err_set(err, ERR_IO, "image-corrupt: images/%s is damaged", f->tree);
 	return 0;
 }
@@ -86,7 +99,7 @@ static int merged_key(const struct sha *diff_ids, size_t n, uint8_t key[SHA256_B
 static int merge_one(struct pieces *p, size_t i, struct tree *t, struct err *err)
 {
 	AUTO(tree_done) struct tree upper = { 0 };
-	void *map = mmap(NULL, p->tree_size[i], PROT_READ, MAP_PRIVATE, p->tree_fd[i], 0);
+	void *map = mmap(NULL, p->tree_size[i], PROT_READ, MAP_PRIVATE, p->layers[i].tree_fd, 0);
 	int r;
 
 	if (map == MAP_FAILED)
@@ -102,9 +115,8 @@ static int merge_one(struct pieces *p, size_t i, struct tree *t, struct err *err
 	return merge_layer(t, &upper, err);
 }
 
-static int write_merged(struct store *s, struct pieces *p, const char *to, struct err *err)
+static int write_merged(struct store_run *run, struct pieces *p, const char *to, struct err *err)
 {
-	AUTO(store_tmp_close) struct store_tmp tmp = { 0 };
 	AUTO(arena_done) struct arena arena = { 0 };
 	AUTO(tree_done) struct tree t = { 0 };
 	char name[STORE_NAME_MAX];
@@ -118,14 +130,12 @@ static int write_merged(struct store *s, struct pieces *p, const char *to, struc
 		if (merge_one(p, i, &t, err) < 0)
 			return -err->code;
 	}
-	if (store_tmp_open(s, &tmp, err) < 0)
-		return -err->code;
-	r = store_tmp_file(&tmp, name, &fd);
+	r = store_run_file(run, name, &fd);
 	if (r < 0)
 		return err_sys(err, -r, "writing a merged image");
 	if (erofs_write(&t, p->layers, p->n, false, fd, &disk, err) < 0)
 		return -err->code;
-	return store_publish(&tmp, name, fd, to, err);
+	return store_publish(run, name, fd, to, err);
 }
 
 static bool merged_is_good(struct store *s, const char *name, const struct pieces *p, int *ret_fd,
@@ -143,45 +153,43 @@ static bool merged_is_good(struct store *s, const char *name, const struct piece
 	return true;
 }
 
-static int open_merged(struct store *s, const struct sha *diff_ids, struct pieces *p, int *ret_fd,
-		       uint64_t *ret_size, struct err *err)
+static int open_merged(struct store_run *run, const struct sha *diff_ids, struct pieces *p,
+		       int *ret_fd, uint64_t *ret_size, struct err *err)
 {
 	uint8_t key[SHA256_BYTES];
 	char name[STORE_NAME_MAX];
-	AUTO_CLOSE int lock = -1;
-	int r;
+	int r = 0;
 
-	if (merged_key(diff_ids, p->n, key, err) < 0)
+	if (merged_key(diff_ids, p->n, key, err) < 0 || store_hold(run, key, err) < 0)
 		return -err->code;
 	store_merged_name(key, name);
-	if (merged_is_good(s, name, p, ret_fd, ret_size))
+	if (merged_is_good(run->store, name, p, ret_fd, ret_size))
 		return 0;
-	r = store_lock(s, key, &lock);
-	if (r < 0)
-		return err_sys(err, -r, "locking a merged image");
-	if (merged_is_good(s, name, p, ret_fd, ret_size))
-		return 0;
-	if (write_merged(s, p, name, err) < 0)
+	if (store_make_begin(run, key, err) < 0)
 		return -err->code;
-	if (!merged_is_good(s, name, p, ret_fd, ret_size))
-		return err_set(err, ERR_INTERNAL, "images/%s is not what was written", name);
-	return 0;
+	if (!merged_is_good(run->store, name, p, ret_fd, ret_size)) {
+		r = write_merged(run, p, name, err);
+		if (r == 0 && !merged_is_good(run->store, name, p, ret_fd, ret_size))
+			r = err_set(err, ERR_INTERNAL, "images/%s is not what was written", name);
+	}
+	store_make_end(run, key);
+	return r;
 }
 
-int merged_make(struct store *s, const struct sha *diff_ids, const struct layer_files *files,
+int merged_make(struct store_run *run, const struct sha *diff_ids, const struct layer_files *files,
 		size_t n, struct err *err)
 {
-	AUTO(pieces_free) struct pieces *p = calloc(1, sizeof(*p));
+	AUTO(pieces_free) struct pieces *p = pieces_new(n);
 	AUTO_CLOSE int fd = -1;
 	uint64_t size;
 
 	if (!p)
 		return err_no_memory(err);
 	for (size_t i = 0; i < n; i++) {
-		if (open_layer(s, &files[i], p, err) < 0)
+		if (open_layer(run->store, &files[i], p, err) < 0)
 			return -err->code;
 	}
-	return open_merged(s, diff_ids, p, &fd, &size, err);
+	return open_merged(run, diff_ids, p, &fd, &size, err);
 }
 
 /* Takes over the descriptors: *@merged_fd and those in @p. */
@@ -197,7 +205,7 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 		if (p->layers[i].data_size == 0)
 			continue;
 		img->extents[img->n_extents++] = (struct image_extent){
-			.fd = TAKE_FD(p->data_fd[i]),
+			.fd = TAKE_FD(p->layers[i].data_fd),
 			.disk_offset = erofs_data_start(merged_size, p->layers, i),
 			.len = p->layers[i].data_size,
 		};
@@ -206,29 +214,33 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 	return 0;
 }
 
-static int read_docs(struct store *s, const uint8_t sha[SHA256_BYTES], struct manifest *m,
+static int read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct manifest *m,
 		     struct config *c, struct err *err)
 {
 	AUTO(buf_done) struct buf doc = { 0 };
+	struct store *s = run->store;
 
-	if (store_get_blob(s, sha, MANIFEST_BYTES_MAX, &doc, err) < 0 ||
-	    manifest_parse(doc.data, doc.len, m, err) < 0)
+	if (store_hold(run, sha, err) < 0 ||
+	    store_get_blob(s, sha, s->limits.manifest_bytes, &doc, err) < 0 ||
+	    manifest_parse(doc.data, doc.len, &s->limits, m, err) < 0)
 		return -err->code;
 	buf_done(&doc);
-	if (store_get_blob(s, m->config.b, CONFIG_BYTES_MAX, &doc, err) < 0) {
+	if (store_hold(run, m->config.digest.b, err) < 0)
+		return -err->code;
+	if (store_get_blob(s, m->config.digest.b, s->limits.config_bytes, &doc, err) < 0) {
 		if (err->code == ERR_NOT_FOUND)
 			err->code = ERR_IO; /* the manifest is there: a piece is missing */
 		return -err->code;
 	}
-	return config_parse(doc.data, doc.len, c, err);
+	return config_parse(doc.data, doc.len, &s->limits, c, err);
 }
 
-int image_open(struct store *store, const char *manifest_digest, struct image **ret_image,
+int image_open(struct store_run *run, const char *manifest_digest, struct image **ret_image,
 	       struct err *err)
 {
 	AUTO(manifest_done) struct manifest m = { 0 };
 	AUTO(config_done) struct config c = { 0 };
-	AUTO(pieces_free) struct pieces *p = calloc(1, sizeof(*p));
+	AUTO(pieces_free) struct pieces *p = NULL;
 	AUTO(image_free) struct image *img = NULL;
 	AUTO_CLOSE int merged = -1;
 	uint8_t sha[SHA256_BYTES];
@@ -236,19 +248,21 @@ int image_open(struct store *store, const char *manifest_digest, struct image **
 
 	if (digest_parse(manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
+	if (read_docs(run, sha, &m, &c, err) < 0)
+		return -err->code;
+	p = pieces_new(c.n_diff_ids);
 	if (!p)
 		return err_no_memory(err);
-	if (read_docs(store, sha, &m, &c, err) < 0)
-		return -err->code;
 	for (size_t i = 0; i < c.n_diff_ids; i++) {
 		struct layer_files f;
 
 		store_data_name(c.diff_ids[i].b, f.data);
 		store_tree_name(c.diff_ids[i].b, f.tree);
-		if (open_layer(store, &f, p, err) < 0)
+		if (store_hold(run, c.diff_ids[i].b, err) < 0 ||
+		    open_layer(run->store, &f, p, err) < 0)
 			return -err->code;
 	}
-	if (open_merged(store, c.diff_ids, p, &merged, &merged_size, err) < 0)
+	if (open_merged(run, c.diff_ids, p, &merged, &merged_size, err) < 0)
 		return -err->code;
 	img = malloc(sizeof(*img));
 	if (!img)

@@ -12,7 +12,7 @@ struct layer_files {
 };
 
 /* Make the merged image of these layers, if it is missing. @err: INVALID: a hard link to nothing */
-MUST_CHECK int merged_make(struct store *s, const struct sha *diff_ids,
+MUST_CHECK int merged_make(struct store_run *run, const struct sha *diff_ids,
 			   const struct layer_files *files, size_t n, struct err *err);
 
 #endif /* IMAGE_OPEN_H */

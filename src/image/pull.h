@@ -57,7 +57,7 @@ struct pull_options {
  * for the manifest only.  A pull that fails or is cancelled leaves partial downloads that the
  * next one continues; nothing that has a name is ever incomplete.
  */
-MUST_CHECK int image_pull(struct store_tmp *run, const char *reference,
+MUST_CHECK int image_pull(struct store_run *run, const char *reference,
 			  const struct pull_options *options, struct loaded_image *ret,
 			  struct err *err);
 

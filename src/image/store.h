@@ -2,6 +2,8 @@
 #ifndef IMAGE_STORE_H
 #define IMAGE_STORE_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -16,42 +18,69 @@
 
 struct store {
 	int dir_fd; /* MSB_HOME/images */
+	struct image_limits limits;
 };
 
+void store_blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_data_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_tree_name(const uint8_t diff_id[SHA256_BYTES], char out[STORE_NAME_MAX]);
 void store_merged_name(const uint8_t key[SHA256_BYTES], char out[STORE_NAME_MAX]);
 
-/* Locks of the object @sha until the descriptor is closed. -errno. */
-MUST_CHECK int store_lock(struct store *s, const uint8_t sha[SHA256_BYTES], int *ret_fd);
+/* ---- locks.c: the locks of a run ------------------------------------------------------- */
 
-/*
- * Temporary files of one run.  While it is open they are protected; what a dead run left is
- * removed by store_tmp_open().
- */
-struct store_tmp {
-	struct store *store; /* borrowed */
-	int lock_fd;
+struct store_run {
+	struct store *store;   /* borrowed */
+	struct cancel *cancel; /* borrowed; NULL: none */
+	int lock_fd;	       /* owned: images/lock; its locks are those of the run */
 	uint64_t id;
-	unsigned n; /* files made */
+	atomic_uint n_files;
+	pthread_mutex_t lock;
+	/* under lock */
+	uint64_t *making; /* owned: the objects that a thread of this run makes */
+	size_t n_making;
 };
 
-MUST_CHECK int store_tmp_open(struct store *s, struct store_tmp *ret, struct err *err);
-/* Ends it, and removes what is left of it. */
-void store_tmp_close(struct store_tmp *t);
-static inline void store_tmp_close_auto(struct store_tmp *t)
-{
-	store_tmp_close(t);
-}
+/*
+ * An object is all files of one digest: a layer (by diff_id, data and tree), a blob, a merged
+ * image (by its key).  The order for what may have to be made:
+ *
+ *	store_hold(), look; if it is missing: store_make_begin(), look again, make it,
+ *	store_publish(), store_make_end().
+ *
+ * A thread makes one object at a time and waits for no other meanwhile.  All functions from any
+ * thread of the run.
+ */
 
-/* A new file; its name is filled in. -errno. */
-MUST_CHECK int store_tmp_file(struct store_tmp *t, char name[STORE_NAME_MAX], int *ret_fd);
+/*
+ * Nobody removes the object until the run is closed; may be asked for any number of times.  Waits for
+ * a removal that is under way.  @err: CANCELLED, IO
+ */
+MUST_CHECK int store_hold(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct err *err);
+
+/* Become its maker: 0, -EAGAIN if it has one (another thread, run or process), -errno. */
+MUST_CHECK int store_make_try(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
+/* The same, but waits for the other maker: it has ended, or died. @err: CANCELLED, IO */
+MUST_CHECK int store_make_begin(struct store_run *run, const uint8_t sha[SHA256_BYTES],
+				struct err *err);
+void store_make_end(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
+
+/*
+ * The object for the one who removes it: 0, -EAGAIN while any run holds it, -errno.  The run itself must
+ * not hold it.
+ */
+MUST_CHECK int store_remove_try(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
+void store_remove_end(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
+
+/* ---- new files -------------------------------------------------------------------------- */
+
+/* A temporary file of the run; its name is filled in. -errno. */
+MUST_CHECK int store_run_file(struct store_run *run, char name[STORE_NAME_MAX], int *ret_fd);
 /* fsync, rename to @to, fsync of the folder. */
-MUST_CHECK int store_publish(struct store_tmp *t, const char *name, int fd, const char *to,
+MUST_CHECK int store_publish(struct store_run *run, const char *name, int fd, const char *to,
 			     struct err *err);
 
-/* A small document by its digest; the name must not exist with other content. */
-MUST_CHECK int store_put_blob(struct store_tmp *t, const void *data, size_t len,
+/* A small document by its digest, held from now on; what is there and damaged is replaced. */
+MUST_CHECK int store_put_blob(struct store_run *run, const void *data, size_t len,
 			      uint8_t ret_sha[SHA256_BYTES], struct err *err);
 /* The document, checked against its digest. @err: NOT_FOUND, IO */
 MUST_CHECK int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,

@@ -17,7 +17,7 @@ enum form { UNKNOWN, PLAIN, GZIP, ZSTD };
 struct stream {
 	stream_fn out;
 	void *user;
-	uint64_t left; /* of the maximum */
+	uint64_t out_bytes, max; /* given out; at most */
 	enum form form;
 	uint8_t magic[4];
 	size_t n_magic;
@@ -35,7 +35,7 @@ int stream_new(stream_fn out, void *user, uint64_t max, struct stream **ret)
 		return -ENOMEM;
 	s->out = out;
 	s->user = user;
-	s->left = max;
+	s->max = max;
 	*ret = s;
 	return 0;
 }
@@ -53,9 +53,9 @@ void stream_free(struct stream *s)
 
 static int give(struct stream *s, const uint8_t *data, size_t len, struct err *err)
 {
-	if (len > s->left)
-		return err_set(err, ERR_INVALID, "limit-exceeded: layer_bytes");
-	s->left -= len;
+	s->out_bytes += len;
+	if (s->out_bytes > s->max)
+		return limit_exceeded(err, "layer_bytes", s->out_bytes, s->max);
 	return len ? s->out(s->user, data, len, err) : 0;
 }
 
@@ -120,10 +120,9 @@ static int feed_zstd(struct stream *s, const uint8_t *data, size_t len, struct e
 {
 	ZSTD_inBuffer in = { data, len, 0 };
 	ZSTD_outBuffer out;
+	size_t r;
 
 	do {
-		size_t r;
-
 		out = (ZSTD_outBuffer){ s->buf, OUT_BYTES, 0 };
 		r = ZSTD_decompressStream(s->d, &out, &in);
 		if (ZSTD_isError(r))
@@ -132,7 +131,8 @@ static int feed_zstd(struct stream *s, const uint8_t *data, size_t len, struct e
 		s->between = r == 0;
 		if (give(s, s->buf, out.pos, err) < 0)
 			return -err->code;
-	} while (in.pos < in.size || out.pos == out.size);
+		/* Without input, a call behind a frame would begin the next one. */
+	} while (in.pos < in.size || (out.pos == out.size && r != 0));
 	return 0;
 }
 

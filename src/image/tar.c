@@ -45,6 +45,7 @@ enum state { S_HEADER, S_META, S_SPARSE_GNU, S_SPARSE_MAP, S_DATA, S_END };
 struct tar {
 	const struct tar_handler *handler;
 	void *user;
+	uint64_t file_bytes; /* at most */
 	enum state state;
 	char meta_type; /* x, g, L, K */
 	bool zero_block;
@@ -72,7 +73,7 @@ struct tar {
 	uint64_t map_bytes;
 };
 
-int tar_new(const struct tar_handler *handler, void *user, struct tar **ret)
+int tar_new(const struct tar_handler *handler, void *user, uint64_t file_bytes, struct tar **ret)
 {
 	struct tar *t = calloc(1, sizeof(*t));
 
@@ -80,6 +81,7 @@ int tar_new(const struct tar_handler *handler, void *user, struct tar **ret)
 		return -ENOMEM;
 	t->handler = handler;
 	t->user = user;
+	t->file_bytes = file_bytes;
 	buf_init(&t->meta, PAX_BYTES_MAX);
 	pax_set_init(&t->local, PAX_BYTES_MAX);
 	pax_set_init(&t->global, PAX_BYTES_MAX);
@@ -249,8 +251,7 @@ static int check_map(struct tar *t, struct tar_chunk *chunks, size_t n, struct e
 	for (size_t i = 0; i < n; i++) {
 		struct tar_chunk *c = &chunks[i];
 
-		if (c->file_offset < end || c->len > FILE_BYTES_MAX ||
-		    c->file_offset > FILE_BYTES_MAX || c->file_offset + c->len > e->size)
+		if (c->file_offset < end || c->len > e->size || c->file_offset > e->size - c->len)
 			return broken(t, err, "the map of a sparse file is not in order");
 		c->data_offset = data + stored;
 		end = c->file_offset + c->len;
@@ -268,10 +269,14 @@ static int check_map(struct tar *t, struct tar_chunk *chunks, size_t n, struct e
 static int emit(struct tar *t, struct err *err)
 {
 	struct tar_entry *e = &t->entry;
+	uint64_t size = e->size > e->stored_size ? e->size : e->stored_size;
 	int r;
 
-	if (e->size > FILE_BYTES_MAX || e->stored_size > LAYER_BYTES_MAX)
-		return broken(t, err, "limit-exceeded: file_bytes");
+	if (size > t->file_bytes) {
+		limit_exceeded(err, "file_bytes", size, t->file_bytes);
+		return err_wrap(err, "\"%.200s\" at byte %" PRIu64, (const char *)t->name.data,
+				e->offset);
+	}
 	e->name = (const char *)t->name.data;
 	e->link = (const char *)t->link.data;
 	e->xattrs = t->fields.xattrs;

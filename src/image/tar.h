@@ -64,8 +64,10 @@ struct tar;
 /**
  * tar_new() - A reader
  * @handler:	Borrowed, with @user, until tar_free()
+ * @file_bytes:	A larger file is "limit-exceeded"
  */
-MUST_CHECK int tar_new(const struct tar_handler *handler, void *user, struct tar **ret);
+MUST_CHECK int tar_new(const struct tar_handler *handler, void *user, uint64_t file_bytes,
+		       struct tar **ret);
 void tar_free(struct tar *t);
 DEFINE_AUTO(struct tar *, tar_free);
 

@@ -11,7 +11,7 @@
 
 int tree_init(struct tree *t, struct arena *arena)
 {
-	*t = (struct tree){ .arena = arena, .n_hash = HASH_START };
+	*t = (struct tree){ .arena = arena, .n_hash = HASH_START, .max_entries = UINT64_MAX };
 	t->hash = calloc(t->n_hash, sizeof(struct tree_dentry *));
 	t->root = tree_new_inode(t, S_IFDIR | 0755);
 	if (!t->hash || !t->root) {

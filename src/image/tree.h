@@ -97,6 +97,7 @@ struct tree {
 	struct tree_dentry **hash;
 	size_t n_hash; /* a power of two */
 	size_t n_dentries;
+	uint64_t max_entries;	   /* of a layer */
 	struct tree_inode **links; /* placeholders of hard links, in order */
 	size_t n_links, cap_links;
 	unsigned n_warnings;

@@ -220,8 +220,8 @@ static int add_plain(struct tree *t, const struct tar_entry *e, struct tree_inod
 
 	if (!d)
 		return bad_path(e, -ENOMEM, err);
-	if (t->n_dentries > LAYER_ENTRIES_MAX)
-		return bad_entry(e, err, "limit-exceeded: entries");
+	if (t->n_dentries > t->max_entries)
+		return limit_exceeded(err, "entries", t->n_dentries, t->max_entries);
 	if (e->type == TAR_LINK)
 		return add_link(t, e, d, err);
 	if (e->type == TAR_DIR)

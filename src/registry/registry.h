@@ -26,6 +26,15 @@ struct registry_host {
 	char *user, *password_file; /* NULL: none */
 };
 
+/* How long things may take. */
+struct registry_times {
+	uint64_t connect_ms;		 /* DNS, TCP and TLS of one connection */
+	uint64_t stall_ms, stall_bytes;	 /* a transfer must bring stall_bytes in stall_ms */
+	uint64_t retry_ms, retry_max_ms; /* pause before the second try; doubles up to the other */
+	uint64_t retry_after_max_ms;	 /* what a server may ask for */
+	uint64_t helper_ms;		 /* one call of docker-credential-NAME */
+};
+
 /* All borrowed; must outlive what is opened with it. */
 struct registry_options {
 	int home_fd; /* MSB_HOME, for auth.json */
@@ -41,6 +50,7 @@ struct registry_options {
 	const char *ca_file;
 	bool insecure;
 	struct cancel *cancel;
+	const struct registry_times *times; /* NULL: the usual ones */
 };
 
 /* One repository. Any thread, several calls at once. */
@@ -91,11 +101,12 @@ MUST_CHECK int registry_blob(struct registry *r, const char *digest, uint64_t fr
 			     const struct registry_sink *sink, struct err *err);
 
 /*
- * What came had the wrong digest: do not ask that mirror again.  true: there is another place to
- * ask, false: this was the registry itself.
+ * What this thread's last call brought had the wrong digest: do not ask that mirror again.
+ * true: it came from a mirror, and there is another place to ask; false: it came from the
+ * registry itself.
  */
 bool registry_distrust(struct registry *r);
-/* "ghcr.io", or the mirror that is asked now; for messages; borrowed. */
+/* "ghcr.io", or the mirror that this thread's call asks, or its last one; borrowed. */
 const char *registry_source(struct registry *r);
 
 /* ---- credentials ---- */

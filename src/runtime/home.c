@@ -101,7 +101,7 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	if (r == 0)
 		r = folder_open(home->fd, "sandboxes", &home->sandboxes_fd, err);
 	if (r == 0)
-		r = store_open(home->fd, &home->store, err);
+		r = store_open(home->fd, NULL, &home->store, err);
 	if (r == 0)
 		r = state_open(home->path, &home->state, err);
 	if (r == 0)

@@ -60,6 +60,7 @@ static int load_json(const struct load_result *result, const char *name, char **
 int home_image_load(struct home *home, int fd, const char *what, const char *name, char **ret_json,
 		    struct err *err)
 {
+	AUTO(store_run_close) struct store_run *run = NULL;
 	AUTO_FREE char *full = NULL;
 	struct load_result result = { 0 };
 	int r;
@@ -69,7 +70,9 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 		if (r < 0)
 			return r;
 	}
-	r = image_load(home->store, fd, what, &result, err);
+	r = store_run_open(home->store, NULL, &run, err);
+	if (r == 0)
+		r = image_load(run, fd, what, &result, err);
 	if (r < 0)
 		return err->number
 			       ? r
@@ -238,14 +241,15 @@ static int load_builtin(struct home *home, const char *full, struct err *err)
 	return home_image_load(home, fd, path, full, &json, err) < 0 ? -(int)err->code : 1;
 }
 
-int home_image_open(struct home *home, const char *text, struct image **ret_image, struct err *err)
+int home_image_open(struct home *home, struct store_run *run, const char *text,
+		    struct image **ret_image, struct err *err)
 {
 	struct state_image row = { 0 };
 	AUTO_FREE char *full = NULL;
 	int r;
 
 	if (strncmp(text, "sha256:", 7) == 0 && strlen(text) == DIGEST_LEN) {
-		r = image_open(home->store, text, ret_image, err);
+		r = image_open(run, text, ret_image, err);
 		return r < 0 && err->code == ERR_NOT_FOUND ? no_image(home, text, text, err) : r;
 	}
 	r = image_ref_parse(text, &full, err);
@@ -256,7 +260,7 @@ int home_image_open(struct home *home, const char *text, struct image **ret_imag
 		r = state_ref_get(home->state, full, &row, err);
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? no_image(home, text, full, err) : r;
-	r = image_open(home->store, row.manifest_digest, ret_image, err);
+	r = image_open(run, row.manifest_digest, ret_image, err);
 	state_image_done(&row);
 	if (r < 0) {
 		err_wrap(err, "image '%s'", text);

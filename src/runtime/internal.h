@@ -141,9 +141,9 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 
 /* ---- images.c ---- */
 
-/* The image of a spec, which names no folder. IMAGE_NOT_FOUND. */
-MUST_CHECK int home_image_open(struct home *home, const char *text, struct image **ret_image,
-			       struct err *err);
+/* The image of a spec, which names no folder; @run holds it. IMAGE_NOT_FOUND. */
+MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
+			       struct image **ret_image, struct err *err);
 
 /* ---- root_disk.c ---- */
 

@@ -26,6 +26,7 @@ struct creation {
 	struct spec spec;
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
+	struct store_run *run; /* holds the image until the row is written */
 	struct image *image;
 	struct runtime_files files;
 	struct root_disk disk; /* a disk image as root */
@@ -47,6 +48,7 @@ static void creation_done_auto(struct creation *c)
 	else if (c->has_folder && !c->done)
 		remove_folder(c->home->run_fd, c->id);
 	spec_done(&c->spec);
+	store_run_close(c->run);
 	image_free(c->image);
 	runtime_files_done(&c->files);
 	root_disk_done(&c->disk);
@@ -275,6 +277,13 @@ static int sandbox_new(struct creation *c, struct sandbox **ret_sb, struct err *
 	return 0;
 }
 
+static int open_image(struct creation *c, struct err *err)
+{
+	int r = store_run_open(c->home->store, NULL, &c->run, err);
+
+	return r < 0 ? r : home_image_open(c->home, c->run, c->spec.image, &c->image, err);
+}
+
 /* Everything that can be wrong without anything made yet. */
 static int prepare(struct creation *c, const char *text, struct err *err)
 {
@@ -285,7 +294,7 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_DISK)
 		r = root_disk_open(c->home, &c->spec, &c->disk, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_OCI)
-		r = home_image_open(c->home, c->spec.image, &c->image, err);
+		r = open_image(c, err);
 	if (r < 0 && !err->stage[0])
 		(void)snprintf(err->stage, sizeof(err->stage), "%s",
 			       c->spec.image ? "image" : "spec");
@@ -345,6 +354,7 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 
 	if (r == 0)
 		r = take_name(&c, err);
+	store_run_close(TAKE_PTR(c.run));
 	if (r == 0)
 		r = make_disk(&c, err);
 	if (r == 0)

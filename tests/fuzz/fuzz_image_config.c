@@ -18,16 +18,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	switch (data[0]) {
 	case 'c':
-		IGNORE_RESULT(config_parse(data + 1, size - 1, &c, &err));
+		IGNORE_RESULT(config_parse(data + 1, size - 1, &image_limits_default, &c, &err));
 		break;
 	case 'm':
-		IGNORE_RESULT(manifest_parse(data + 1, size - 1, &m, &err));
+		IGNORE_RESULT(manifest_parse(data + 1, size - 1, &image_limits_default, &m, &err));
 		break;
 	case 'i':
-		IGNORE_RESULT(index_parse(data + 1, size - 1, &x, &err));
+		IGNORE_RESULT(index_parse(data + 1, size - 1, &image_limits_default, &x, &err));
 		break;
 	default:
-		IGNORE_RESULT(docker_manifest_parse(data + 1, size - 1, &d, &err));
+		IGNORE_RESULT(
+			docker_manifest_parse(data + 1, size - 1, &image_limits_default, &d, &err));
 		break;
 	}
 	return 0;

@@ -13,6 +13,7 @@
 
 #include "base/io.h"
 #include "image/erofs.h"
+#include "image/image.h"
 #include "image/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -86,7 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data, size);
 	fix_sums(copy, size);
 	assert(io_pwrite_full(fd, copy, size, 0) == 0);
-	assert(tree_init(&t, &arena) == 0 && tar_new(&handler, &t, &tar) == 0);
+	assert(tree_init(&t, &arena) == 0 &&
+	       tar_new(&handler, &t, image_limits_default.file_bytes, &tar) == 0);
 	if (tar_feed(tar, copy, half, &err) < 0 ||
 	    tar_feed(tar, copy + half, size - half, &err) < 0 || tar_finish(tar, &err) < 0 ||
 	    tree_finish(&t, &err) < 0)

@@ -29,12 +29,12 @@ static int copy(const struct image_extent *e, int out)
 	return 0;
 }
 
-static int dump(struct store *s, const char *digest, const char *path, struct err *err)
+static int dump(struct store_run *run, const char *digest, const char *path, struct err *err)
 {
 	AUTO(image_free) struct image *img = NULL;
 	AUTO_CLOSE int out = -1;
 
-	if (image_open(s, digest, &img, err) < 0)
+	if (image_open(run, digest, &img, err) < 0)
 		return -1;
 	for (size_t i = 0; i < img->n_extents; i++)
 		printf("extent %llu %llu\n", (unsigned long long)img->extents[i].disk_offset,
@@ -54,6 +54,7 @@ static int dump(struct store *s, const char *digest, const char *path, struct er
 int main(int argc, char **argv)
 {
 	AUTO(store_close) struct store *s = NULL;
+	AUTO(store_run_close) struct store_run *run = NULL;
 	struct load_result r = { 0 };
 	struct err err = ERR_INIT;
 	AUTO_CLOSE int home = -1;
@@ -65,7 +66,8 @@ int main(int argc, char **argv)
 	in = strcmp(argv[2], "-") == 0 ? dup(0) : open(argv[2], O_RDONLY | O_CLOEXEC);
 	if (home < 0 || in < 0)
 		return 2;
-	if (store_open(home, &s, &err) < 0 || image_load(s, in, argv[2], &r, &err) < 0) {
+	if (store_open(home, NULL, &s, &err) < 0 || store_run_open(s, NULL, &run, &err) < 0 ||
+	    image_load(run, in, argv[2], &r, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return 1;
 	}
@@ -76,7 +78,7 @@ int main(int argc, char **argv)
 			printf("name %s\n", r.images[i].names[k]);
 	}
 	printf("warnings %u\n", r.n_warnings);
-	if (dump(s, r.images[0].manifest_digest, argv[3], &err) < 0) {
+	if (dump(run, r.images[0].manifest_digest, argv[3], &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return 1;
 	}

@@ -82,20 +82,28 @@ struct fixture {
 	char dir[32];
 	int home;
 	struct store *store;
+	struct store_run *run;
 	struct err err;
 };
 
-static void set_up(struct fixture *f)
+static void set_up_with(struct fixture *f, const struct image_limits *limits)
 {
 	*f = (struct fixture){ .dir = "/tmp/test_load_XXXXXX", .err = ERR_INIT };
 	ASSERT(mkdtemp(f->dir) != NULL);
 	f->home = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT(f->home >= 0);
-	ASSERT_EQ(store_open(f->home, &f->store, &f->err), 0);
+	ASSERT_EQ(store_open(f->home, limits, &f->store, &f->err), 0);
+	ASSERT_EQ(store_run_open(f->store, NULL, &f->run, &f->err), 0);
+}
+
+static void set_up(struct fixture *f)
+{
+	set_up_with(f, NULL);
 }
 
 static void tear_down(struct fixture *f)
 {
+	store_run_close(f->run);
 	store_close(f->store);
 	remove_tree(AT_FDCWD, f->dir);
 	(void)close(f->home);
@@ -151,7 +159,7 @@ static int load(struct fixture *f, const struct buf *b, struct load_result *r)
 	AUTO_CLOSE int fd = io_memfd("archive", b->data, b->len);
 
 	ASSERT(fd >= 0);
-	return image_load(f->store, fd, "test.tar", r, &f->err);
+	return image_load(f->run, fd, "test.tar", r, &f->err);
 }
 
 static void add_blob(struct buf *b, const char *hex, const struct buf *data)
@@ -200,7 +208,7 @@ TEST(oci_layout_with_gzip)
 	ASSERT_EQ(r.images[0].size, p.layer.len);
 	ASSERT_STR(r.images[0].created, "2026-01-02T03:04:05Z");
 
-	ASSERT_EQ(image_open(f.store, want, &img, &f.err), 0);
+	ASSERT_EQ(image_open(f.run, want, &img, &f.err), 0);
 	ASSERT_STR(img->architecture, "amd64");
 	ASSERT_STR(img->env[0], "A=b");
 	ASSERT_STR(img->cmd[0], "sh");
@@ -308,18 +316,64 @@ TEST(refused_and_untouched)
 	}
 }
 
+TEST(limits_name_what_was_found)
+{
+	static const struct {
+		const char *name, *subject;
+		struct image_limits limits;
+	} cases[] = {
+		{ "layer", "images.limits.layer_bytes", { 4096, 4096, 8, 1024, 4096, 10 } },
+		{ "file", "images.limits.file_bytes", { 4096, 4096, 8, 4096, 3, 10 } },
+		{ "entries", "images.limits.entries", { 4096, 4096, 8, 4096, 4096, 1 } },
+		{ "layers", "images.limits.layers", { 4096, 4096, 0, 4096, 4096, 10 } },
+	};
+
+	for_cases(c, cases) {
+		struct fixture f;
+		struct parts p = { 0 };
+		struct load_result r = { 0 };
+		struct buf b;
+
+		set_up_with(&f, &c->limits);
+		make_parts(&p, false);
+		docker_archive(&b, &p, "a/layer.tar", NULL);
+		ASSERT(load(&f, &b, &r) < 0);
+		printf("# %s\n", f.err.msg);
+		ASSERT_STR(f.err.reason, "limit-exceeded");
+		ASSERT_STR(f.err.subject, c->subject);
+		buf_done(&b);
+		free_parts(&p);
+		tear_down(&f);
+	}
+}
+
+TEST(a_limit_above_what_we_can_keep)
+{
+	struct image_limits limits = image_limits_default;
+	struct store *none = NULL;
+	struct fixture f;
+
+	set_up(&f);
+	limits.layers = image_limits_max.layers + 1;
+	ASSERT(store_open(f.home, &limits, &none, &f.err) < 0);
+	ASSERT_EQ(f.err.code, ERR_INVALID);
+	ASSERT(strstr(f.err.msg, "images.limits.layers") != NULL);
+	ASSERT(none == NULL);
+	tear_down(&f);
+}
+
 TEST(no_such_image)
 {
 	struct fixture f;
 	struct image *img = NULL;
 
 	set_up(&f);
-	ASSERT(image_open(f.store,
+	ASSERT(image_open(f.run,
 			  "sha256:"
 			  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
 			  &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_NOT_FOUND);
-	ASSERT(image_open(f.store, "sha256:00", &img, &f.err) < 0);
+	ASSERT(image_open(f.run, "sha256:00", &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_INVALID);
 	tear_down(&f);
 }
