@@ -225,8 +225,12 @@ int upper_open(const struct upper_request *req, struct disk_upper *ret_upper, st
 	AUTO_CLOSE int dir = -1;
 	int r;
 
-	if (req->spec->root == SPEC_ROOT_DISK)
-		return disk_upper_open(req->spec->root_path, ret_upper, err);
+	if (req->spec->root == SPEC_ROOT_DISK) {
+		const char *path = req->spec->root_path;
+
+		r = disk_upper_open(path, ret_upper, err);
+		return r < 0 ? err_detail(err, err->number ? err->number : ERR_NR_IMAGE, path) : 0;
+	}
 	if (!needs_file(req))
 		return 0;
 	if (!req->spec->ephemeral) {
