@@ -21,6 +21,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 
 #include "base/log.h"
 #include "disk.h"
@@ -34,6 +35,7 @@
 #define MODULES_DIR "/.modules"
 #define ROOT_DIR    "/.root"
 
+#define ROOT_XATTR_BYTES   (64 * 1024)	  /* XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux */
 #define SHARED_MAX	   32		  /* bytes of the path of a shared folder */
 #define EXT4_BLOCKS_LO	   (1024 + 0x4)	  /* bytes; s_blocks_count_lo of the superblock */
 #define EXT4_LOG_BLOCK	   (1024 + 0x18)  /* s_log_block_size */
@@ -121,17 +123,37 @@ static void grow_ext4(const struct boot_part *part, const char *disk, int fd)
 }
 
 /*
- * The upper root folder hides mode and owner of the lower one: a fresh one, which has no mode
- * yet, takes them over.
+ * The upper root folder hides all that the lower one says of itself.  A fresh one, which has no
+ * mode yet, takes it over; what the file system above cannot hold is left out.
  */
-static void copy_root_mode(const char *lower)
+static bool copy_root(const char *lower)
+{
+	static char names[ROOT_XATTR_BYTES], value[ROOT_XATTR_BYTES];
+	struct stat st;
+	ssize_t len;
+
+	if (stat(UPPER_DIR "/upper", &st) < 0 || (st.st_mode & 07777) || stat(lower, &st) < 0)
+		return false;
+	(void)!chown(UPPER_DIR "/upper", st.st_uid, st.st_gid);
+	(void)chmod(UPPER_DIR "/upper", st.st_mode & 07777);
+	len = listxattr(lower, names, sizeof(names));
+	for (const char *name = names; name < names + len; name += strlen(name) + 1) {
+		ssize_t n = getxattr(lower, name, value, sizeof(value));
+
+		if (n >= 0)
+			(void)setxattr(UPPER_DIR "/upper", name, value, (size_t)n, 0);
+	}
+	return true;
+}
+
+/* At the end, when all that the boot makes in the root is there. */
+static void copy_root_time(const char *lower)
 {
 	struct stat st;
 
-	if (stat(UPPER_DIR "/upper", &st) < 0 || (st.st_mode & 07777) || stat(lower, &st) < 0)
-		return;
-	(void)!chown(UPPER_DIR "/upper", st.st_uid, st.st_gid);
-	(void)chmod(UPPER_DIR "/upper", st.st_mode & 07777);
+	if (stat(lower, &st) == 0)
+		(void)utimensat(AT_FDCWD, UPPER_DIR "/upper",
+				(struct timespec[]){ st.st_atim, st.st_mtim }, 0);
 }
 
 /* The file system that the guest writes: it is flushed at the end, and grows with its disk. */
@@ -149,7 +171,7 @@ static int mount_ext4(struct agent *a, uint32_t part, const char *where, struct 
 	return 0;
 }
 
-static int mount_upper(struct agent *a, const char *lower, struct failure *f)
+static int mount_upper(struct agent *a, const char *lower, bool *ret_fresh, struct failure *f)
 {
 	const struct boot_spec *s = &a->boot;
 	char size[64] = "mode=0755";
@@ -168,7 +190,7 @@ static int mount_upper(struct agent *a, const char *lower, struct failure *f)
 		return fail(f, "mount", errno, UPPER_DIR, "make the overlay's upper folder");
 	if (mkdir(UPPER_DIR "/work", 0755) < 0 && errno != EEXIST)
 		return fail(f, "mount", errno, UPPER_DIR, "make the overlay's work folder");
-	copy_root_mode(lower);
+	*ret_fresh = copy_root(lower);
 	return 0;
 }
 
@@ -211,10 +233,9 @@ static int put_direct(const char *folder, struct failure *f)
 	return r < 0 ? fail(f, "mount", -r, folder, "bind the shared folder as root") : 0;
 }
 
-static int build_root(struct agent *a, struct failure *f)
+static int build_root(struct agent *a, char lower[SHARED_MAX], bool *ret_fresh, struct failure *f)
 {
 	const struct boot_spec *s = &a->boot;
-	char lower[SHARED_MAX];
 
 	if (disk_partitions(s, f) < 0 || mount_shared(s, f) < 0)
 		return -1;
@@ -224,7 +245,7 @@ static int build_root(struct agent *a, struct failure *f)
 		return -1;
 	if (s->upper == UPPER_DIRECT)
 		return put_direct(lower, f);
-	if (mount_upper(a, lower, f) < 0)
+	if (mount_upper(a, lower, ret_fresh, f) < 0)
 		return -1;
 	return mount_overlay(lower, f);
 }
@@ -307,9 +328,11 @@ static int switch_root(int root, struct failure *f)
 
 int root_enter(struct agent *a, struct failure *f)
 {
+	char lower[SHARED_MAX];
 	AUTO_CLOSE int root = -1;
+	bool fresh = false;
 
-	if (build_root(a, f) < 0)
+	if (build_root(a, lower, &fresh, f) < 0)
 		return -1;
 	root = open(ROOT_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
@@ -320,7 +343,11 @@ int root_enter(struct agent *a, struct failure *f)
 	for (size_t i = 0; i < a->boot.n_mounts; i++)
 		if (put_mount(&a->boot.mounts[i], root, f) < 0)
 			return -1;
-	if (settings_files(&a->boot, root, f) < 0 || seal_root(&a->boot, root, f) < 0)
+	if (settings_files(&a->boot, root, f) < 0)
+		return -1;
+	if (fresh)
+		copy_root_time(lower);
+	if (seal_root(&a->boot, root, f) < 0)
 		return -1;
 	return switch_root(root, f);
 }

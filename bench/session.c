@@ -24,7 +24,7 @@ static int exec_true(struct msb_sandbox *sb, struct msb_error *err)
 	int r = msb_exec_open(sb, "{\"command\":[\"true\"]}", &s, err);
 
 	while (r >= 0 && ev.type != MSB_EV_END)
-		r = msb_stream_wait(s, 30000, &ev, err) == 1 ? 0 : -1;
+		r = msb_stream_wait(s, 30000, NULL, &ev, err) == 1 ? 0 : -1;
 	msb_stream_close(s);
 	return r;
 }
@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	if (msb_open(NULL, &m, &err) < 0)
 		return fail("open", &err);
 	start = clock_now_ns();
-	if (msb_sandbox_create(m, spec, &sb, &err) < 0)
+	if (msb_sandbox_create(m, spec, 0, NULL, &sb, &err) < 0)
 		return fail("create", &err);
 	created = clock_now_ns();
 	if (msb_sandbox_boot_times(sb, &boot, &err) < 0)
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
 		printf("%s%ju", i ? "," : "", (uintmax_t)(clock_now_ns() - start));
 	}
 	start = clock_now_ns();
-	if (msb_sandbox_stop(sb, MSB_GRACEFUL, -1, NULL, &err) < 0)
+	if (msb_sandbox_stop(sb, MSB_GRACEFUL, -1, NULL, NULL, &err) < 0)
 		return fail("stop", &err);
 	printf("],\"stop_ns\":%ju}\n", (uintmax_t)(clock_now_ns() - start));
 	msb_sandbox_close(sb);

@@ -90,7 +90,7 @@ static int load_run(const struct cli *cli, const void *opts, const struct opt_re
 	if (r < 0)
 		return r;
 	r = msb_image_load(m, fd >= 0 ? fd : STDIN_FILENO, fd >= 0 ? o->input : "standard input",
-			   o->tag, &json, err);
+			   o->tag, NULL, &json, err);
 	if (r < 0)
 		return r;
 	if (format == 1) {

@@ -270,7 +270,7 @@ static int run_run(const struct cli *cli, const void *opts, const struct opt_res
 	if (r >= 0)
 		r = common_open(cli, o->engine, &m, err);
 	if (r >= 0)
-		r = msb_sandbox_create(m, text, &sb, err);
+		r = msb_sandbox_create(m, text, 0, NULL, &sb, err);
 	if (r < 0)
 		return r;
 	pump_block_signals();
@@ -291,11 +291,11 @@ static int run_run(const struct cli *cli, const void *opts, const struct opt_res
 		r = pump_run(&pump, &end, err);
 	}
 	if (r < 0 || !end.started) { /* nothing will end it by itself */
-		IGNORE_RESULT(msb_sandbox_stop(sb, MSB_KILL, 0, NULL, NULL));
+		IGNORE_RESULT(msb_sandbox_stop(sb, MSB_KILL, 0, NULL, NULL, NULL));
 		return r < 0 ? r : end.code;
 	}
 	/* Its disks are flushed and its files gone when this returns. */
-	r = msb_sandbox_wait(sb, -1, NULL, err);
+	r = msb_sandbox_wait(sb, NULL, NULL, NULL, err);
 	return r < 0 ? r : end.code;
 }
 

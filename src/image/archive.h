@@ -25,7 +25,8 @@ struct member {
 	struct buf doc;
 	uint8_t sha[SHA256_BYTES]; /* of a document or a layer, as it stands in the archive */
 	struct layer layer;
-	struct err *bad; /* MEMBER_BAD: why it is no layer */
+	struct layer_writer *writer; /* owned; MEMBER_LAYER, until it is written */
+	struct err *bad;	     /* MEMBER_BAD: why it is no layer */
 };
 
 struct archive {
@@ -38,7 +39,7 @@ struct archive {
 	bool open, decided;
 	uint8_t head[512];
 	size_t n_head;
-	struct layer_writer *writer;
+	unsigned n_writers; /* members with one */
 };
 
 MUST_CHECK int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,

@@ -83,13 +83,89 @@ void load_result_done(struct load_result *r);
  * @run:	Holds what the images need until it is closed: record them before that
  * @fd:		Read from its position to its end, in one pass; may be a pipe; borrowed
  * @what:	Name for messages: the file's path, or "standard input"
- * @err:	INVALID (no archive, truncated, a digest is wrong), IO
+ * @err:	INVALID (no archive, truncated, a digest is wrong), IO, CANCELLED (by the run's
+ *		switch, also while @fd has nothing to read)
  *
  * Blocks. On failure no image of it is half there; layers, documents and merged
  * files that are complete may stay.
  */
 MUST_CHECK int image_load(struct store_run *run, int fd, const char *what,
 			  struct load_result *ret_result, struct err *err);
+
+/* ---- the files of an image --------------------------------------------------------------- */
+
+/* Hold an image by its digest, before the record of it is read. @err: INVALID, CANCELLED, IO */
+MUST_CHECK int image_hold(struct store_run *run, const char *manifest_digest, struct err *err);
+
+#define STORE_NAME_MAX	      128 /* bytes of a file's name below images/, with NUL */
+#define IMAGE_DIGEST_TEXT_MAX 72  /* "sha256:", 64 digits, NUL */
+
+enum image_file_kind {
+	IMAGE_MANIFEST,
+	IMAGE_CONFIG,
+	IMAGE_LAYER, /* data file */
+	IMAGE_TREE,
+	IMAGE_MERGED,
+	IMAGE_DOCUMENT, /* an index it was found by */
+	IMAGE_BLOB,	/* a layer as it was transferred, kept for saving */
+	IMAGE_FILE_KIND_MAX,
+};
+/* "manifest", "config", "layer" ...; static. */
+const char *image_file_kind_name(enum image_file_kind kind);
+/* -EINVAL: no such word. */
+MUST_CHECK int image_file_kind_parse(const char *name, enum image_file_kind *ret);
+
+/* A file of the store that an image needs, as it was when somebody looked. */
+struct image_file {
+	enum image_file_kind kind;
+	char name[STORE_NAME_MAX];
+	char digest[IMAGE_DIGEST_TEXT_MAX]; /* of its content */
+	uint64_t size, disk;		    /* bytes; bytes on disk */
+	uint64_t inode;			    /* number */
+	int64_t mtime;			    /* ns since the epoch */
+};
+
+struct image_files {
+	struct image_file *items; /* owned; documents first, then layer by layer, then the rest */
+	size_t n;
+	char *platform; /* owned; "linux/arm64/v8"; NULL: not known */
+};
+void image_files_done(struct image_files *f);
+static inline void image_files_done_auto(struct image_files *f)
+{
+	image_files_done(f);
+}
+/* A copy of @file at the end. -ENOMEM */
+MUST_CHECK int image_files_add(struct image_files *f, const struct image_file *file);
+
+/**
+ * image_survey() - What an image needs: for the record of it
+ * @run:	Holds all of it from then on
+ * @documents:	Digests of further documents that it keeps; NULL-terminated; NULL: none
+ * @err:	NOT_FOUND (the manifest), IO (a piece is missing)
+ *
+ * Reads all but the layers' data.
+ */
+MUST_CHECK int image_survey(struct store_run *run, const char *manifest_digest,
+			    char *const *documents, struct image_files *ret_files, struct err *err);
+
+enum image_piece { PIECE_GOOD, PIECE_REBUILT, PIECE_BAD, PIECE_MISSING };
+/* @file: with name, digest and size at least. */
+typedef void (*image_piece_fn)(void *user, const struct image_file *file, enum image_piece piece);
+
+/**
+ * image_verify() - Read every byte of an image and compare it with its digest
+ * @known:	The files as they were recorded; NULL: not known
+ * @fn:		Told of each file, on this thread
+ * @err:	Of the check itself; what it finds is no error
+ *
+ * What is bad goes to images/bad; tree files and merged metadata are built anew.  Takes as long as reading.
+ */
+MUST_CHECK int image_verify(struct store_run *run, const char *manifest_digest,
+			    const struct image_files *known, image_piece_fn fn, void *user,
+			    struct err *err);
+
+/* ---- saving ------------------------------------------------------------------------------ */
 
 /* One image to be saved. */
 struct save_image {
@@ -128,6 +204,8 @@ struct save_options {
 MUST_CHECK int image_save(struct store_run *run, struct save_image *images, size_t n_images,
 			  const struct save_options *options, int fd, struct err *err);
 
+/* ---- for a start ------------------------------------------------------------------------- */
+
 /* A piece of the image's read-only disk; file_offset is always 0. */
 struct image_extent {
 	int fd;		      /* owned by the struct image; O_RDONLY */
@@ -145,6 +223,7 @@ struct image {
 	struct image_extent *extents; /* [merged][data 1][data 2]... */
 	size_t n_extents;
 	uint64_t disk_size; /* bytes; end of the last extent, a multiple of 2 MiB */
+	bool renewed;	    /* files are not as they were recorded, but good: survey them again */
 };
 void image_free(struct image *img);
 DEFINE_AUTO(struct image *, image_free);
@@ -153,10 +232,15 @@ DEFINE_AUTO(struct image *, image_free);
  * image_open() - Check an image of the store and open its pieces
  * @run:	Holds all pieces until it is closed
  * @manifest_digest: "sha256:..."
- * @err:	NOT_FOUND, IO (a piece is missing or damaged)
+ * @known:	The files as they were recorded; NULL: only their form is looked at
+ * @err:	NOT_FOUND; IO with reason "image-corrupt": a piece is missing or was set aside
+ *
+ * Size, inode number and mtime of each file are compared with the record, superblocks are checked: some
+ * microseconds.  A file that differs is read and compared with its digest.
  */
 MUST_CHECK int image_open(struct store_run *run, const char *manifest_digest,
-			  struct image **ret_image, struct err *err);
+			  const struct image_files *known, struct image **ret_image,
+			  struct err *err);
 
 /**
  * image_ref_parse() - Full form of a reference: "busybox" gives "docker.io/library/busybox:latest"

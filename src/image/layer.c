@@ -3,87 +3,160 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/io.h"
+#include "base/work.h"
 #include "image/erofs.h"
 #include "image/limits.h"
+#include "image/ring.h"
+#include "image/room.h"
 #include "image/stream.h"
 #include "image/tar.h"
 
+/*
+ * DOC: the pipeline of a layer
+ *
+ * bytes ─ sha256 ─ gunzip or unzstd ─ sha256 ─ ring ─ tar reader ─ tree ─ tree file
+ *                                                  └─ data file
+ *
+ * What stands before the ring runs on the caller's thread, the rest on one of the writer's own.
+ * A failure behind the ring is kept in `failure` and stops the ring, so the caller meets it at its
+ * next block.
+ */
 #define DATA_BLOCK 4096u /* bytes; holes are made of these, as file systems do */
+
+/* Write-back is started in pieces of this size, so that the final fsync() is short. */
+#define WRITE_BACK_BYTES (8 * MIB)
 
 struct layer_writer {
 	struct store_run *run;
 	struct layer layer;
-	struct digest *raw, *unpacked;
+	struct ring *ring;
+	struct work_pool *thread; /* NULL: it has ended */
+
+	/* the caller's side */
+	struct digest *raw, *unpacked; /* unpacked: only of what was compressed */
 	struct stream *stream;
+	uint8_t *block; /* borrowed from the ring; NULL: none */
+	size_t used;
+	bool compressed, waited;
+
+	/* the thread's side, and the caller's when the thread has ended */
 	struct tar *tar;
 	struct arena arena;
 	struct tree tree;
 	int data_fd;
-	uint8_t *buf; /* of COPY_BYTES, to be written at `written` */
-	size_t used;
-	uint64_t written;
-	bool compressed; /* known from the first bytes that come out */
+	atomic_uint_least64_t written;
+	uint64_t written_back;
+	struct err failure;
 };
+
+/* ---- behind the ring ------------------------------------------------------------------ */
 
 static bool is_zero(const uint8_t *p, size_t len)
 {
 	return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
 }
 
-/* Write the buffer but for blocks of zeros. */
-static int flush(struct layer_writer *w)
+/* Write a block but for blocks of zeros. */
+static int write_data(struct layer_writer *w, const uint8_t *data, size_t len, uint64_t offset)
 {
 	size_t from = 0, at = 0;
+	int r = 0;
 
-	while (at < w->used) {
-		size_t n = w->used - at < DATA_BLOCK ? w->used - at : DATA_BLOCK;
-		bool hole = is_zero(w->buf + at, n);
-		int r = 0;
+	while (at < len && r == 0) {
+		size_t n = len - at < DATA_BLOCK ? len - at : DATA_BLOCK;
 
-		if (hole && from < at)
-			r = io_pwrite_full(w->data_fd, w->buf + from, at - from, w->written + from);
-		if (r < 0)
-			return r;
+		if (is_zero(data + at, n)) {
+			if (from < at)
+				r = io_pwrite_full(w->data_fd, data + from, at - from,
+						   offset + from);
+			from = at + n;
+		}
 		at += n;
-		if (hole)
-			from = at;
 	}
-	if (from < at) {
-		int r = io_pwrite_full(w->data_fd, w->buf + from, at - from, w->written + from);
+	return r == 0 && from < at
+		       ? io_pwrite_full(w->data_fd, data + from, at - from, offset + from)
+		       : r;
+}
 
-		if (r < 0)
-			return r;
+static int take_block(struct layer_writer *w, const uint8_t *data, size_t len, struct err *err)
+{
+	uint64_t offset = atomic_load_explicit(&w->written, memory_order_relaxed),
+		 end = offset + len;
+	int r = write_data(w, data, len, offset);
+
+	if (r < 0)
+		return store_write_failed(w->run->store, -r, "a layer", err);
+	atomic_store_explicit(&w->written, end, memory_order_relaxed);
+	if (end - w->written_back >= WRITE_BACK_BYTES) {
+		if (store_check_room(w->run->store, 0, err) < 0)
+			return -err->code;
+		(void)sync_file_range(w->data_fd, (off_t)w->written_back,
+				      (off_t)(end - w->written_back), SYNC_FILE_RANGE_WRITE);
+		w->written_back = end;
 	}
-	w->written += w->used;
-	w->used = 0;
+	return tar_feed(w->tar, data, len, err);
+}
+
+static int write_tree(struct layer_writer *w, struct err *err)
+{
+	struct erofs_layer l = { .data_size = w->layer.size, .data_fd = w->data_fd, .tree_fd = -1 };
+	AUTO_CLOSE int fd = -1;
+	uint64_t disk;
+	int r = store_run_file(w->run, w->layer.tree_name, &fd);
+
+	if (r < 0)
+		return store_write_failed(w->run->store, -r, "a tree", err);
+	if (erofs_write(&w->tree, &l, 1, true, fd, &disk, err) < 0)
+		return err->sys ? store_write_failed(w->run->store, err->sys, "a tree", err)
+				: -(int)err->code;
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return 0;
 }
 
-static int on_unpacked(void *user, const uint8_t *data, size_t len, struct err *err)
+static int finish(struct layer_writer *w, struct err *err)
 {
-	struct layer_writer *w = user;
+	uint64_t size = atomic_load_explicit(&w->written, memory_order_relaxed);
 
-	digest_add(w->unpacked, data, len);
-	if (tar_feed(w->tar, data, len, err) < 0)
+	if (tar_finish(w->tar, err) < 0)
 		return -err->code;
-	while (len > 0) {
-		size_t n = COPY_BYTES - w->used < len ? COPY_BYTES - w->used : len;
-
-		memcpy(w->buf + w->used, data, n);
-		w->used += n;
-		data += n;
-		len -= n;
-		if (w->used == COPY_BYTES) {
-			int r = flush(w);
-
-			if (r < 0)
-				return err_sys(err, -r, "writing a layer");
-		}
-	}
+	/* The last block may be a hole. */
+	if (ftruncate(w->data_fd, (off_t)size) < 0)
+		return store_write_failed(w->run->store, errno, "a layer", err);
+	(void)sync_file_range(w->data_fd, (off_t)w->written_back, 0, SYNC_FILE_RANGE_WRITE);
+	w->layer.size = size;
+	if (tree_finish(&w->tree, err) < 0 || write_tree(w, err) < 0)
+		return -err->code;
+	w->layer.n_warnings = w->tree.n_warnings;
+	tree_done(&w->tree);
+	arena_done(&w->arena);
 	return 0;
+}
+
+static int take_all(struct layer_writer *w, struct err *err)
+{
+	const uint8_t *data = NULL;
+	size_t len = 0;
+	int r;
+
+	while ((r = ring_get(w->ring, &data, &len)) > 0) {
+		if (take_block(w, data, len, err) < 0)
+			return -err->code;
+		ring_drop(w->ring);
+	}
+	return r < 0 ? err_set(err, ERR_CANCELLED, "cancelled") : finish(w, err);
+}
+
+static void run_thread(void *arg)
+{
+	struct layer_writer *w = arg;
+
+	if (take_all(w, &w->failure) < 0)
+		ring_stop(w->ring);
 }
 
 static int on_entry(void *user, const struct tar_entry *e, struct err *err)
@@ -95,6 +168,42 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 
 static const struct tar_handler handler = { .entry = on_entry };
 
+/* ---- before the ring ------------------------------------------------------------------ */
+
+/* The thread has stopped the ring: say why. */
+static int thread_failed(struct layer_writer *w, struct err *err)
+{
+	work_pool_free(TAKE_PTR(w->thread));
+	*err = w->failure;
+	return -err->code;
+}
+
+static int on_unpacked(void *user, const uint8_t *data, size_t len, struct err *err)
+{
+	struct layer_writer *w = user;
+
+	w->compressed = stream_is_compressed(w->stream);
+	if (w->compressed)
+		digest_add(w->unpacked, data, len);
+	while (len > 0) {
+		size_t n = RING_BLOCK_BYTES - w->used < len ? RING_BLOCK_BYTES - w->used : len;
+		int r = w->block ? 0 : ring_room(w->ring, &w->block);
+
+		if (r < 0)
+			return r == -EPIPE ? thread_failed(w, err) : err_no_memory(err);
+		memcpy(w->block + w->used, data, n);
+		w->used += n;
+		data += n;
+		len -= n;
+		if (w->used == RING_BLOCK_BYTES) {
+			ring_put(w->ring, w->used);
+			w->block = NULL;
+			w->used = 0;
+		}
+	}
+	return 0;
+}
+
 int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err)
 {
 	const struct image_limits *limits = &run->store->limits;
@@ -105,8 +214,7 @@ int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err)
 		return err_no_memory(err);
 	w->run = run;
 	w->data_fd = -1;
-	w->buf = malloc(COPY_BYTES);
-	if (!w->buf || digest_new(&w->raw) < 0 || digest_new(&w->unpacked) < 0 ||
+	if (digest_new(&w->raw) < 0 || digest_new(&w->unpacked) < 0 || ring_new(&w->ring) < 0 ||
 	    stream_new(on_unpacked, w, limits->layer_bytes, &w->stream) < 0 ||
 	    tar_new(&handler, w, limits->file_bytes, &w->tar) < 0 ||
 	    tree_init(&w->tree, &w->arena) < 0)
@@ -114,7 +222,12 @@ int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err)
 	w->tree.max_entries = limits->entries;
 	r = store_run_file(run, w->layer.data_name, &w->data_fd);
 	if (r < 0)
-		return err_sys(err, -r, "writing a layer");
+		return store_write_failed(run->store, -r, "a layer", err);
+	r = work_pool_new(NULL, 1, &w->thread);
+	if (r == 0)
+		r = work_submit(w->thread, w, run_thread, NULL);
+	if (r < 0)
+		return err_sys(err, -r, "starting a thread");
 	*ret = TAKE_PTR(w);
 	return 0;
 }
@@ -123,15 +236,21 @@ void layer_free(struct layer_writer *w)
 {
 	if (!w)
 		return;
+	if (w->thread) {
+		ring_stop(w->ring);
+		work_pool_free(w->thread);
+	}
+	if (!w->waited && w->data_fd >= 0)
+		layer_drop(w->run, &w->layer);
 	digest_free(w->raw);
 	digest_free(w->unpacked);
 	stream_free(w->stream);
 	tar_free(w->tar);
 	tree_done(&w->tree);
 	arena_done(&w->arena);
+	ring_free(w->ring);
 	if (w->data_fd >= 0)
 		(void)close(w->data_fd);
-	free(w->buf);
 	free(w);
 }
 
@@ -141,98 +260,43 @@ int layer_feed(struct layer_writer *w, const uint8_t *data, size_t len, struct e
 	return stream_feed(w->stream, data, len, err);
 }
 
-static int write_tree(struct layer_writer *w, struct err *err)
+int layer_end(struct layer_writer *w, uint8_t ret_raw[SHA256_BYTES], struct err *err)
 {
-	struct erofs_layer l = { .data_size = w->written, .data_fd = w->data_fd, .tree_fd = -1 };
-	AUTO_CLOSE int fd = -1;
-	uint64_t disk;
-	int r = store_run_file(w->run, w->layer.tree_name, &fd);
-
-	if (r < 0)
-		return err_sys(err, -r, "writing a tree");
-	return erofs_write(&w->tree, &l, 1, true, fd, &disk, err);
+	if (stream_finish(w->stream, err) < 0)
+		return -err->code;
+	if (w->used > 0)
+		ring_put(w->ring, w->used);
+	ring_end(w->ring);
+	digest_end(w->raw, w->layer.raw);
+	if (w->compressed)
+		digest_end(w->unpacked, w->layer.diff_id);
+	else
+		memcpy(w->layer.diff_id, w->layer.raw, SHA256_BYTES);
+	memcpy(ret_raw, w->layer.raw, SHA256_BYTES);
+	return 0;
 }
 
-int layer_finish(struct layer_writer *w, struct layer *ret, struct err *err)
+int layer_wait(struct layer_writer *w, struct layer *ret, struct err *err)
 {
-	int r;
-
-	if (stream_finish(w->stream, err) < 0 || tar_finish(w->tar, err) < 0)
+	work_pool_free(TAKE_PTR(w->thread));
+	if (w->failure.code != ERR_NONE) {
+		*err = w->failure;
 		return -err->code;
-	r = flush(w);
-	/* The last block may be a hole. */
-	if (r == 0 && ftruncate(w->data_fd, (off_t)w->written) < 0)
-		r = -errno;
-	if (r < 0)
-		return err_sys(err, -r, "writing a layer");
-	(void)sync_file_range(w->data_fd, 0, 0,
-			      SYNC_FILE_RANGE_WRITE); /* a shorter fsync() later */
-	if (tree_finish(&w->tree, err) < 0 || write_tree(w, err) < 0)
-		return -err->code;
-	digest_end(w->raw, w->layer.raw);
-	digest_end(w->unpacked, w->layer.diff_id);
-	w->layer.size = w->written;
-	w->layer.n_warnings = w->tree.n_warnings;
+	}
+	w->waited = true;
 	*ret = w->layer;
 	return 0;
 }
 
-static int publish(struct store_run *run, const char *name, const char *to, struct err *err)
+unsigned layer_jobs(void)
 {
-	AUTO_CLOSE int fd = openat(run->store->dir_fd, name, O_RDONLY | O_CLOEXEC);
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 
-	if (fd < 0)
-		return err_sys(err, errno, "images/%s", name);
-	return store_publish(run, name, fd, to, err);
+	return n < LAYER_JOBS_MAX ? (unsigned)n : LAYER_JOBS_MAX;
 }
 
-/* Is the layer in the store, as far as sizes and the superblock tell? */
-static bool is_there(struct store *s, const char *data, const char *tree, uint64_t size)
+uint64_t layer_written(const struct layer_writer *w)
 {
-	AUTO_CLOSE int fd = openat(s->dir_fd, tree, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct erofs_layer l = { .data_size = size };
-	struct stat d, t;
-	uint64_t disk;
-
-	return fd >= 0 && fstat(fd, &t) == 0 &&
-	       fstatat(s->dir_fd, data, &d, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (uint64_t)d.st_size == size && erofs_check(fd, (uint64_t)t.st_size, &disk) == 0 &&
-	       disk == erofs_data_start((uint64_t)t.st_size, &l, 1);
-}
-
-/* Between hold and end of making. The tree file comes last: with it the layer is complete. */
-static int publish_files(struct store_run *run, struct layer *l, struct err *err)
-{
-	char data[STORE_NAME_MAX], tree[STORE_NAME_MAX];
-
-	store_data_name(l->diff_id, data);
-	store_tree_name(l->diff_id, tree);
-	if (is_there(run->store, data, tree, l->size))
-		layer_drop(run, l);
-	else if (publish(run, l->data_name, data, err) < 0 ||
-		 publish(run, l->tree_name, tree, err) < 0)
-		return -err->code;
-	l->published = true;
-	return 0;
-}
-
-int layer_publish(struct store_run *run, struct layer *l, struct err *err)
-{
-	int r;
-
-	if (l->published)
-		return 0;
-	if (store_hold(run, l->diff_id, err) < 0 || store_make_begin(run, l->diff_id, err) < 0)
-		return -err->code;
-	r = publish_files(run, l, err);
-	store_make_end(run, l->diff_id);
-	return r;
-}
-
-void layer_drop(struct store_run *run, struct layer *l)
-{
-	if (l->published)
-		return;
-	(void)unlinkat(run->store->dir_fd, l->data_name, 0);
-	(void)unlinkat(run->store->dir_fd, l->tree_name, 0);
+	return atomic_load_explicit(&w->written, memory_order_relaxed);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/num.h"
 #include "image/archive.h"
 #include "image/docs.h"
@@ -411,7 +412,8 @@ int image_load(struct store_run *run, int fd, const char *what, struct load_resu
 	AUTO(loader_done) struct loader l = { .run = run };
 	struct load_result r = { 0 };
 
-	if (archive_read(&l.archive, run, fd, what, err) < 0 || find_images(&l, what, err) < 0)
+	if (archive_read(&l.archive, run, fd, what, err) < 0 || find_images(&l, what, err) < 0 ||
+	    cancel_check(run->cancel, err) < 0)
 		return -err->code;
 	if (store_all(&l, &r, err) < 0) {
 		load_result_done(&r);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
-#include "base/io.h"
+#include "base/cancel.h"
 #include "base/num.h"
 #include "image/archive.h"
 #include "image/limits.h"
@@ -90,12 +91,10 @@ static enum member_kind sniff(const struct archive *a)
 }
 
 /* A member that is no layer matters only if a manifest names it. */
-static int bad_layer(struct archive *a, struct err *err)
+static int bad_layer(struct archive *a, struct member *m, struct err *err)
 {
-	struct member *m = current(a);
-
-	layer_free(a->writer);
-	a->writer = NULL;
+	layer_free(TAKE_PTR(m->writer));
+	a->n_writers--;
 	if (err->code != ERR_INVALID)
 		return -err->code;
 	m->kind = MEMBER_BAD;
@@ -104,6 +103,25 @@ static int bad_layer(struct archive *a, struct err *err)
 		return err_no_memory(err);
 	*m->bad = *err;
 	*err = ERR_INIT;
+	return 0;
+}
+
+/* Let at most @max layers be under way; the oldest are waited for. */
+static int settle(struct archive *a, unsigned max, struct err *err)
+{
+	for (size_t i = 0; i < a->n_members && a->n_writers > max; i++) {
+		struct member *m = &a->members[i];
+
+		if (!m->writer)
+			continue;
+		if (layer_wait(m->writer, &m->layer, err) < 0) {
+			if (bad_layer(a, m, err) < 0)
+				return -err->code;
+			continue;
+		}
+		layer_free(TAKE_PTR(m->writer));
+		a->n_writers--;
+	}
 	return 0;
 }
 
@@ -118,7 +136,7 @@ static int take(struct archive *a, const uint8_t *data, size_t len, struct err *
 			return err_set(err, ERR_INVALID, "limit-exceeded: documents of an archive");
 		return buf_add(&m->doc, data, len) < 0 ? err_no_memory(err) : 0;
 	case MEMBER_LAYER:
-		return layer_feed(a->writer, data, len, err) < 0 ? bad_layer(a, err) : 0;
+		return layer_feed(m->writer, data, len, err) < 0 ? bad_layer(a, m, err) : 0;
 	case MEMBER_OTHER:
 	case MEMBER_BAD:
 	case MEMBER_SYMLINK:
@@ -134,8 +152,11 @@ static int decide(struct archive *a, struct err *err)
 
 	a->decided = true;
 	m->kind = sniff(a);
-	if (m->kind == MEMBER_LAYER && layer_new(a->run, &a->writer, err) < 0)
-		return -err->code;
+	if (m->kind == MEMBER_LAYER) {
+		if (settle(a, layer_jobs() - 1, err) < 0 || layer_new(a->run, &m->writer, err) < 0)
+			return -err->code;
+		a->n_writers++;
+	}
 	return take(a, a->head, a->n_head, err);
 }
 
@@ -191,11 +212,8 @@ static int on_end(void *user, struct err *err)
 		return -err->code;
 	m = current(a);
 	if (m->kind == MEMBER_LAYER) {
-		if (layer_finish(a->writer, &m->layer, err) < 0)
-			return bad_layer(a, err);
-		layer_free(a->writer);
-		a->writer = NULL;
-		memcpy(m->sha, m->layer.raw, SHA256_BYTES);
+		if (layer_end(m->writer, m->sha, err) < 0)
+			return bad_layer(a, m, err);
 	} else if (m->kind == MEMBER_DOC) {
 		digest_of(m->doc.data, m->doc.len, m->sha);
 	} else {
@@ -207,6 +225,28 @@ static int on_end(void *user, struct err *err)
 static int on_bytes(void *user, const uint8_t *data, size_t len, struct err *err)
 {
 	return tar_feed(user, data, len, err);
+}
+
+/* As io_read_full(), but the run's switch ends a wait for more as well. */
+static ssize_t read_block(int fd, uint8_t *buf, const char *what, struct cancel *cancel,
+			  struct err *err)
+{
+	size_t have = 0;
+
+	while (have < COPY_BYTES) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		ssize_t n;
+
+		if (cancel_poll(cancel, &p, 1, -1, err) < 0)
+			return -(ssize_t)err->code;
+		n = read(fd, buf + have, COPY_BYTES - have);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return err_sys(err, errno, "reading %s", what);
+		if (n == 0)
+			break;
+		have += n > 0 ? (size_t)n : 0;
+	}
+	return (ssize_t)have;
 }
 
 int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
@@ -223,13 +263,15 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
 		return err_no_memory(err);
 	do {
-		n = io_read_full(fd, buf, COPY_BYTES);
+		n = read_block(fd, buf, what, run->cancel, err);
 		if (n < 0)
-			return err_sys(err, (int)-n, "reading %s", what);
+			return -err->code;
 		if (n > 0 && stream_feed(stream, buf, (size_t)n, err) < 0)
 			return err_wrap(err, "%s", what);
 	} while (n > 0);
 	if (stream_finish(stream, err) < 0 || tar_finish(tar, err) < 0)
+		return err_wrap(err, "%s", what);
+	if (settle(a, 0, err) < 0)
 		return err_wrap(err, "%s", what);
 	if (a->n_members == 0)
 		return err_set(err, ERR_INVALID, "%s is no image archive: it is empty", what);
@@ -238,10 +280,10 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 
 void archive_done(struct archive *a)
 {
-	layer_free(a->writer);
 	for (size_t i = 0; i < a->n_members; i++) {
 		struct member *m = &a->members[i];
 
+		layer_free(m->writer);
 		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
 			layer_drop(a->run, &m->layer);
 		buf_done(&m->doc);

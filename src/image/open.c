@@ -19,6 +19,7 @@ struct pieces {
 	size_t n;
 	struct erofs_layer *layers; /* with the descriptors, which are ours */
 	uint64_t *tree_size;
+	bool renewed; /* something is not as it was recorded */
 };
 
 static struct pieces *pieces_new(size_t max)
@@ -51,6 +52,12 @@ static void pieces_free(struct pieces *p)
 }
 DEFINE_AUTO(struct pieces *, pieces_free);
 
+static int corrupt(struct err *err, const char *name, const char *what)
+{
+	err_set(err, ERR_IO, "images/%s %s", name, what);
+	return err_reason(err, "image-corrupt");
+}
+
 static int open_file(struct store *s, const char *name, int *ret_fd, uint64_t *ret_size,
 		     struct err *err)
 {
@@ -58,7 +65,7 @@ static int open_file(struct store *s, const char *name, int *ret_fd, uint64_t *r
 
 	*ret_fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (*ret_fd < 0 && errno == ENOENT)
-		return err_set(err, ERR_IO, "image-corrupt: images/%s is missing", name);
+		return corrupt(err, name, "is missing");
 	if (*ret_fd < 0 || fstat(*ret_fd, &st) < 0)
 		return err_sys(err, errno, "images/%s", name);
 	*ret_size = (uint64_t)st.st_size;
@@ -76,13 +83,11 @@ static int open_layer(struct store *s, const struct layer_files *f, struct piece
 	    open_file(s, f->tree, &l->tree_fd, size, err) < 0)
 		return -err->code;
 	if (erofs_check(l->tree_fd, *size, &disk) < 0 || disk != erofs_data_start(*size, l, 1))
-		return err_set(err, ERR_IO, "image-corrupt: images/%s is damaged", f->tree);
+		return corrupt(err, f->tree, "is damaged");
 	return 0;
 }
 
-/* Key of a merged image: format and layers. */
-static int merged_key(const struct sha *diff_ids, size_t n, uint8_t key[SHA256_BYTES],
-		      struct err *err)
+int merged_key(const struct sha *diff_ids, size_t n, uint8_t key[SHA256_BYTES], struct err *err)
 {
 	static const char head[] = "microsandbox merged image 1\n";
 	AUTO(digest_free) struct digest *d = NULL;
@@ -108,8 +113,10 @@ static int merge_one(struct pieces *p, size_t i, struct tree *t, struct err *err
 	if (r == 0)
 		r = erofs_read(map, p->tree_size[i], (uint16_t)i, &upper);
 	(void)munmap(map, p->tree_size[i]);
-	if (r == -EINVAL)
-		return err_set(err, ERR_IO, "image-corrupt: a tree file is damaged");
+	if (r == -EINVAL) {
+		err_set(err, ERR_IO, "a tree file is damaged");
+		return err_reason(err, "image-corrupt");
+	}
 	if (r < 0)
 		return err_sys(err, -r, "merging layers");
 	return merge_layer(t, &upper, err);
@@ -138,15 +145,32 @@ static int write_merged(struct store_run *run, struct pieces *p, const char *to,
 	return store_publish(run, name, fd, to, err);
 }
 
-static bool merged_is_good(struct store *s, const char *name, const struct pieces *p, int *ret_fd,
-			   uint64_t *ret_size)
+/* As it was recorded, or else with the content that was recorded; *renewed then. */
+static bool is_as_known(const struct image_files *known, const char *name, int fd, bool *renewed)
+{
+	const struct image_file *k = image_files_find(known, name);
+	char text[DIGEST_TEXT_MAX];
+	uint8_t sha[SHA256_BYTES];
+
+	if (!k || image_file_same(k, fd))
+		return true;
+	*renewed = true;
+	if (file_digest(fd, NULL, sha) < 0)
+		return false;
+	digest_text(sha, text);
+	return strcmp(text, k->digest) == 0;
+}
+
+static bool merged_is_good(struct store *s, const char *name, struct pieces *p,
+			   const struct image_files *known, int *ret_fd, uint64_t *ret_size)
 {
 	AUTO_CLOSE int fd = openat(s->dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
 	uint64_t disk;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || erofs_check(fd, (uint64_t)st.st_size, &disk) < 0 ||
-	    disk != erofs_data_start((uint64_t)st.st_size, p->layers, p->n))
+	    disk != erofs_data_start((uint64_t)st.st_size, p->layers, p->n) ||
+	    !is_as_known(known, name, fd, &p->renewed))
 		return false;
 	*ret_fd = TAKE_FD(fd);
 	*ret_size = (uint64_t)st.st_size;
@@ -154,8 +178,10 @@ static bool merged_is_good(struct store *s, const char *name, const struct piece
 }
 
 static int open_merged(struct store_run *run, const struct sha *diff_ids, struct pieces *p,
-		       int *ret_fd, uint64_t *ret_size, struct err *err)
+		       const struct image_files *known, int *ret_fd, uint64_t *ret_size,
+		       struct err *err)
 {
+	struct store *s = run->store;
 	uint8_t key[SHA256_BYTES];
 	char name[STORE_NAME_MAX];
 	int r = 0;
@@ -163,13 +189,14 @@ static int open_merged(struct store_run *run, const struct sha *diff_ids, struct
 	if (merged_key(diff_ids, p->n, key, err) < 0 || store_hold(run, key, err) < 0)
 		return -err->code;
 	store_merged_name(key, name);
-	if (merged_is_good(run->store, name, p, ret_fd, ret_size))
+	if (merged_is_good(s, name, p, known, ret_fd, ret_size))
 		return 0;
 	if (store_make_begin(run, key, err) < 0)
 		return -err->code;
-	if (!merged_is_good(run->store, name, p, ret_fd, ret_size)) {
+	if (!merged_is_good(s, name, p, known, ret_fd, ret_size)) {
+		p->renewed = true;
 		r = write_merged(run, p, name, err);
-		if (r == 0 && !merged_is_good(run->store, name, p, ret_fd, ret_size))
+		if (r == 0 && !merged_is_good(s, name, p, NULL, ret_fd, ret_size))
 			r = err_set(err, ERR_INTERNAL, "images/%s is not what was written", name);
 	}
 	store_make_end(run, key);
@@ -189,7 +216,7 @@ int merged_make(struct store_run *run, const struct sha *diff_ids, const struct 
 		if (open_layer(run->store, &files[i], p, err) < 0)
 			return -err->code;
 	}
-	return open_merged(run, diff_ids, p, &fd, &size, err);
+	return open_merged(run, diff_ids, p, NULL, &fd, &size, err);
 }
 
 /* Takes over the descriptors: *@merged_fd and those in @p. */
@@ -214,8 +241,8 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 	return 0;
 }
 
-static int read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct manifest *m,
-		     struct config *c, struct err *err)
+int image_read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct manifest *m,
+		    struct config *c, struct err *err)
 {
 	AUTO(buf_done) struct buf doc = { 0 };
 	struct store *s = run->store;
@@ -235,8 +262,65 @@ static int read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], str
 	return config_parse(doc.data, doc.len, &s->limits, c, err);
 }
 
-int image_open(struct store_run *run, const char *manifest_digest, struct image **ret_image,
-	       struct err *err)
+static bool layer_is_as_known(const struct image_files *known, const struct layer_files *f,
+			      const struct erofs_layer *l)
+{
+	const struct image_file *data = image_files_find(known, f->data);
+	const struct image_file *tree = image_files_find(known, f->tree);
+
+	return !known || (data && tree && image_file_same(data, l->data_fd) &&
+			  image_file_same(tree, l->tree_fd));
+}
+
+static void close_last(struct pieces *p)
+{
+	struct erofs_layer *l = &p->layers[--p->n];
+
+	close_auto(&l->data_fd);
+	close_auto(&l->tree_fd);
+}
+
+/* A layer of the store; one that is not as it was recorded is looked at closely. */
+static int open_stored_layer(struct store_run *run, const uint8_t diff_id[SHA256_BYTES],
+			     const struct image_files *known, struct pieces *p, struct err *err)
+{
+	enum image_piece data = PIECE_GOOD, tree = PIECE_GOOD;
+	const struct image_file *k;
+	struct layer_files f;
+	struct err quick = ERR_INIT;
+	char text[DIGEST_TEXT_MAX];
+
+	store_data_name(diff_id, f.data);
+	store_tree_name(diff_id, f.tree);
+	if (store_hold(run, diff_id, err) < 0)
+		return -err->code;
+	if (open_layer(run->store, &f, p, &quick) == 0 &&
+	    layer_is_as_known(known, &f, &p->layers[p->n - 1]))
+		return 0;
+	close_last(p);
+	p->renewed = true;
+	k = image_files_find(known, f.tree);
+	if (layer_verify(run, diff_id, k ? k->digest : NULL, &data, &tree, err) < 0)
+		return -err->code;
+	digest_text(diff_id, text);
+	if (data == PIECE_BAD) {
+		err_set(err, ERR_IO, "layer %s is damaged; it was moved to images/bad", text);
+		return err_reason(err, "image-corrupt");
+	}
+	return open_layer(run->store, &f, p, err);
+}
+
+int image_hold(struct store_run *run, const char *manifest_digest, struct err *err)
+{
+	uint8_t sha[SHA256_BYTES];
+
+	if (digest_parse(manifest_digest, sha) < 0)
+		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
+	return store_hold(run, sha, err);
+}
+
+int image_open(struct store_run *run, const char *manifest_digest, const struct image_files *known,
+	       struct image **ret_image, struct err *err)
 {
 	AUTO(manifest_done) struct manifest m = { 0 };
 	AUTO(config_done) struct config c = { 0 };
@@ -248,27 +332,23 @@ int image_open(struct store_run *run, const char *manifest_digest, struct image 
 
 	if (digest_parse(manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
-	if (read_docs(run, sha, &m, &c, err) < 0)
+	if (image_read_docs(run, sha, &m, &c, err) < 0)
 		return -err->code;
 	p = pieces_new(c.n_diff_ids);
 	if (!p)
 		return err_no_memory(err);
 	for (size_t i = 0; i < c.n_diff_ids; i++) {
-		struct layer_files f;
-
-		store_data_name(c.diff_ids[i].b, f.data);
-		store_tree_name(c.diff_ids[i].b, f.tree);
-		if (store_hold(run, c.diff_ids[i].b, err) < 0 ||
-		    open_layer(run->store, &f, p, err) < 0)
+		if (open_stored_layer(run, c.diff_ids[i].b, known, p, err) < 0)
 			return -err->code;
 	}
-	if (open_merged(run, c.diff_ids, p, &merged, &merged_size, err) < 0)
+	if (open_merged(run, c.diff_ids, p, known, &merged, &merged_size, err) < 0)
 		return -err->code;
 	img = malloc(sizeof(*img));
 	if (!img)
 		return err_no_memory(err);
 	*img = c.image;
 	c.image = (struct image){ 0 };
+	img->renewed = known && p->renewed;
 	if (fill_extents(img, p, &merged, merged_size, err) < 0)
 		return -err->code;
 	*ret_image = TAKE_PTR(img);

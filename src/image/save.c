@@ -84,7 +84,7 @@ static int read_image(struct save *s, struct saving *v, struct err *err)
 	const struct image_limits *limits = &s->run->store->limits;
 	uint8_t sha[SHA256_BYTES];
 
-	if (image_open(s->run, v->image->manifest_digest, &checked, err) < 0)
+	if (image_open(s->run, v->image->manifest_digest, NULL, &checked, err) < 0)
 		return -err->code;
 	if (digest_parse(v->image->manifest_digest, sha) < 0)
 		return err_set(err, ERR_INVALID, "no image digest");

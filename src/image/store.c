@@ -19,8 +19,8 @@
 #define FORMAT "1" /* of tree files and merged images */
 
 static const char *const folders[] = {
-	"blobs",  "blobs/sha256",   "layers",  "layers/" FORMAT,
-	"merged", "merged/" FORMAT, "partial", "tmp",
+	"bad",	  "blobs",	    "blobs/sha256", "layers", "layers/" FORMAT,
+	"merged", "merged/" FORMAT, "partial",	    "tmp",
 };
 
 static void name_of(const char *folder, const uint8_t *sha, const char *suffix,
@@ -132,6 +132,14 @@ int store_publish(struct store_run *run, const char *name, int fd, const char *t
 	return r < 0 ? err_sys(err, -r, "writing images/%s", to) : 0;
 }
 
+int store_set_aside(struct store *s, const char *name, char ret_to[STORE_NAME_MAX])
+{
+	const char *slash = strrchr(name, '/');
+
+	(void)snprintf(ret_to, STORE_NAME_MAX, "bad/%s", slash ? slash + 1 : name);
+	return renameat(s->dir_fd, name, s->dir_fd, ret_to) < 0 ? -errno : 0;
+}
+
 /* ---- documents ----------------------------------------------------------------------- */
 
 int store_put_blob(struct store_run *run, const void *data, size_t len,
@@ -157,6 +165,12 @@ int store_put_blob(struct store_run *run, const void *data, size_t len,
 	return store_publish(run, name, fd, to, err);
 }
 
+static int corrupt(struct err *err, const char *name, const char *what)
+{
+	err_set(err, ERR_IO, "images/%s %s", name, what);
+	return err_reason(err, "image-corrupt");
+}
+
 int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max, struct buf *ret,
 		   struct err *err)
 {
@@ -175,7 +189,7 @@ int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, errno, "reading images/%s", name);
 	if ((uint64_t)st.st_size > max)
-		return err_set(err, ERR_IO, "image-corrupt: images/%s is too long", name);
+		return corrupt(err, name, "is too long");
 	buf_init(ret, max + 1);
 	room = buf_room(ret, (size_t)st.st_size + 1);
 	if (!room)
@@ -187,8 +201,7 @@ int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,
 	digest_of(ret->data, ret->len, found);
 	if (memcmp(found, sha, SHA256_BYTES) != 0) {
 		buf_done(ret);
-		return err_set(err, ERR_IO, "image-corrupt: images/%s does not have its digest",
-			       name);
+		return corrupt(err, name, "does not have its digest");
 	}
 	return 0;
 }

@@ -14,8 +14,6 @@
 /*
  * Files of the store.  All names are relative to images/ and made from digests.
  */
-#define STORE_NAME_MAX 128 /* bytes of such a name, with NUL */
-
 struct store {
 	int dir_fd; /* MSB_HOME/images */
 	struct image_limits limits;
@@ -82,6 +80,8 @@ MUST_CHECK int store_publish(struct store_run *run, const char *name, int fd, co
 /* A small document by its digest, held from now on; what is there and damaged is replaced. */
 MUST_CHECK int store_put_blob(struct store_run *run, const void *data, size_t len,
 			      uint8_t ret_sha[SHA256_BYTES], struct err *err);
+/* Move a file that is bad to images/bad; its name there is told. -errno */
+MUST_CHECK int store_set_aside(struct store *s, const char *name, char ret_to[STORE_NAME_MAX]);
 /* The document, checked against its digest. @err: NOT_FOUND, IO */
 MUST_CHECK int store_get_blob(struct store *s, const uint8_t sha[SHA256_BYTES], size_t max,
 			      struct buf *ret, struct err *err);

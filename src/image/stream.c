@@ -178,11 +178,16 @@ int stream_feed(struct stream *s, const uint8_t *data, size_t len, struct err *e
 	return len ? feed(s, data, len, err) : 0;
 }
 
+bool stream_is_compressed(const struct stream *s)
+{
+	return s->form == GZIP || s->form == ZSTD;
+}
+
 int stream_finish(struct stream *s, struct err *err)
 {
 	if (s->form == UNKNOWN && start(s, err) < 0)
 		return -err->code;
-	if ((s->form == GZIP || s->form == ZSTD) && !s->between)
+	if (stream_is_compressed(s) && !s->between)
 		return err_set(err, ERR_INVALID, "the compressed data ends too early");
 	return 0;
 }

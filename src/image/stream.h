@@ -2,6 +2,7 @@
 #ifndef IMAGE_STREAM_H
 #define IMAGE_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,7 @@ DEFINE_AUTO(struct stream *, stream_free);
 /* @err: INVALID (damaged, too long), or what @out said */
 MUST_CHECK int stream_feed(struct stream *s, const uint8_t *data, size_t len, struct err *err);
 MUST_CHECK int stream_finish(struct stream *s, struct err *err);
+/* Known when the first bytes come out. */
+bool stream_is_compressed(const struct stream *s);
 
 #endif /* IMAGE_STREAM_H */

@@ -73,7 +73,8 @@ static uint32_t type_bits(enum tar_type type)
 /* Metadata of the entry into @i. */
 static int fill(struct tree *t, const struct tar_entry *e, struct tree_inode *i, struct err *err)
 {
-	i->mode = type_bits(e->type) | e->mode;
+	/* Linux has one mode for symlinks, whatever the archive says. */
+	i->mode = type_bits(e->type) | (e->type == TAR_SYMLINK ? 0777 : e->mode);
 	i->uid = e->uid;
 	i->gid = e->gid;
 	i->mtime = e->mtime;
@@ -164,13 +165,13 @@ static int add_link(struct tree *t, const struct tar_entry *e, struct tree_dentr
 	r = find(t, path, &dir, &to);
 	if (r < 0)
 		return bad_path(e, r, err);
+	/* One without an entry may be something else below. */
+	if (to && to->inode && S_ISDIR(to->inode->mode) && !to->inode->implied)
+		return err_set(err, ERR_INVALID, "hard link \"%.200s\" to the directory \"%.200s\"",
+			       e->name, e->link);
 	if (to == d && d->inode)
 		return 0; /* to itself */
-	if (to && to->inode && !to->inode->link_lower) {
-		if (S_ISDIR(to->inode->mode))
-			return err_set(err, ERR_INVALID,
-				       "hard link \"%.200s\" to the directory \"%.200s\"", e->name,
-				       e->link);
+	if (to && to->inode && !S_ISDIR(to->inode->mode) && !to->inode->link_lower) {
 		d->inode = to->inode;
 		return 0;
 	}
@@ -222,14 +223,14 @@ static int add_plain(struct tree *t, const struct tar_entry *e, struct tree_inod
 		return bad_path(e, -ENOMEM, err);
 	if (t->n_dentries > t->max_entries)
 		return limit_exceeded(err, "entries", t->n_dentries, t->max_entries);
-	if (e->type == TAR_LINK)
-		return add_link(t, e, d, err);
 	if (e->type == TAR_DIR)
 		return add_dir(t, e, dir, d, err);
-	if (e->type == TAR_CHAR && e->major == 0 && e->minor == 0) {
-		d->whiteout = true;
+	/* The lower one of that name is gone, even if a directory takes this one's place. */
+	d->whiteout = true;
+	if (e->type == TAR_LINK)
+		return add_link(t, e, d, err);
+	if (e->type == TAR_CHAR && e->major == 0 && e->minor == 0)
 		return 0;
-	}
 	i = tree_new_inode(t, 0);
 	if (!i)
 		return bad_path(e, -ENOMEM, err);
@@ -302,14 +303,14 @@ int tree_add(struct tree *t, const struct tar_entry *e, struct err *err)
 	return add_plain(t, e, dir, name, err);
 }
 
-/* What the placeholder @i stands for in this layer; NULL: nothing, look below. */
+/* What the placeholder @i stands for in this layer; NULL: no file, look below. */
 static int link_target(struct tree *t, struct tree_inode *i, struct tree_dentry **ret)
 {
 	struct tree_inode *dir;
 	struct tree_dentry *d;
 	int r = find(t, i->text, &dir, &d);
 
-	*ret = d && d->inode ? d : NULL;
+	*ret = d && d->inode && !S_ISDIR(d->inode->mode) ? d : NULL;
 	if (r == 0 && !*ret && dir && parent_len(i->text) > 0) {
 		/* Its folder may have been reached by a symlink of this layer. */
 		i->text = path_of(t, dir, last_part(i->text));
@@ -348,8 +349,6 @@ static int resolve(struct tree *t, struct tree_inode *first, uint32_t id, struct
 			return no_target(i, text, "no way to it", err);
 		if (d && d->inode->link_lower && d->inode->ino == id)
 			return no_target(i, text, "there is no such file", err);
-		if (d && S_ISDIR(d->inode->mode))
-			return no_target(i, text, "it is a directory", err);
 		i->tmp = d ? d->inode : i;
 		if (!d)
 			break;

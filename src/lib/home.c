@@ -89,21 +89,25 @@ int msb_spec_check(struct msb *m, const char *spec, char **ret_normal, struct ms
 	return 0;
 }
 
-int msb_image_load(struct msb *m, int fd, const char *what, const char *name, char **ret_json,
-		   struct msb_error *error)
+int msb_image_load(struct msb *m, int fd, const char *what, const char *name,
+		   const struct msb_call *call, char **ret_json, struct msb_error *error)
 {
 	struct err err = ERR_INIT;
+	struct waiting_call w;
 	char *json = NULL;
+	int r;
 
 	if (!m)
 		return error_argument("m", error);
-	if (home_image_load(home_of(m), fd, what ? what : "the archive", name, &json, &err) < 0)
+	if (call_begin(call, &w, &err) < 0)
 		return error_out(&err, error);
-	if (ret_json)
+	r = home_image_load(home_of(m), fd, what ? what : "the archive", name, &w.call, &json,
+			    &err);
+	if (r == 0 && ret_json)
 		*ret_json = json;
 	else
 		free(json);
-	return 0;
+	return call_end(&w, r, &err, error);
 }
 
 int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struct msb_error *error)
@@ -124,32 +128,43 @@ int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struc
 	return r < 0 ? error_out(&err, error) : 0;
 }
 
-int msb_remove(struct msb *m, int kind, const char *name, int flags, struct msb_error *error)
+int msb_remove(struct msb *m, int kind, const char *name, int flags, const struct msb_call *call,
+	       struct msb_error *error)
 {
 	struct err err = ERR_INIT;
+	struct waiting_call w;
 	int r;
 
 	if (!m || !name)
 		return error_argument(m ? "name" : "m", error);
+	if (call_begin(call, &w, &err) < 0)
+		return error_out(&err, error);
 	if (kind != MSB_SANDBOX)
 		r = err_set(&err, ERR_INVALID, "removal of kind %d is not supported yet", kind);
 	else if (flags & ~MSB_FORCE)
 		r = err_set(&err, ERR_INVALID, "there is no flag %d", flags & ~MSB_FORCE);
 	else
-		r = home_sandbox_remove(home_of(m), name, flags & MSB_FORCE, &err);
-	return r < 0 ? error_out(&err, error) : 0;
+		r = home_sandbox_remove(home_of(m), name, flags & MSB_FORCE, &w.call, &err);
+	return call_end(&w, r, &err, error);
 }
 
-int msb_sandbox_create(struct msb *m, const char *spec, struct msb_sandbox **ret_sb,
-		       struct msb_error *error)
+int msb_sandbox_create(struct msb *m, const char *spec, int flags, const struct msb_call *call,
+		       struct msb_sandbox **ret_sb, struct msb_error *error)
 {
 	struct err err = ERR_INIT;
 	struct sandbox *sb = NULL;
+	struct waiting_call w;
+	int r;
 
 	if (!m || !spec || !ret_sb)
 		return error_argument(!m ? "m" : !spec ? "spec" : "ret_sb", error);
-	if (sandbox_create(home_of(m), spec, &sb, &err) < 0)
+	if (call_begin(call, &w, &err) < 0)
 		return error_out(&err, error);
-	*ret_sb = (struct msb_sandbox *)sb;
-	return 0;
+	if (flags)
+		r = err_set(&err, ERR_INVALID, "there is no flag %d", flags);
+	else
+		r = sandbox_create(home_of(m), spec, &w.call, &sb, &err);
+	if (r == 0)
+		*ret_sb = (struct msb_sandbox *)sb;
+	return call_end(&w, r, &err, error);
 }

@@ -9,7 +9,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "base/clock.h"
 #include "base/io.h"
 #include "proto/frame.h"
 #include "proto/launch.h"
@@ -21,6 +20,7 @@
 
 #define STOP_SLACK_MS 20000 /* flush (5 s), kill (300 ms) and the end of QEMU, on a busy machine */
 #define CUT_SLACK_MS  10000
+#define LOCK_RETRY_MS 10
 
 static int end_json(const struct exit_record *end, char **ret_end, struct err *err)
 {
@@ -95,38 +95,23 @@ static int take_end(struct sandbox *sb, char **ret_end, struct err *err)
 	return r;
 }
 
-/* Wait for the monitor: 1 = it is gone, 0 = the time is over. */
-static int wait_gone(const struct sandbox *sb, int64_t timeout_ms, struct err *err)
+/* @timeout_ms: -1: none but that of the call. */
+static int wait_end(struct sandbox *sb, int64_t timeout_ms, const struct call *call, char **ret_end,
+		    struct err *err)
 {
-	uint64_t start = clock_now_ns();
+	struct pollfd p = { .fd = sb->pidfd, .events = POLLIN };
+	int r = cancel_poll(call_cancel(call), &p, 1, timeout_ms, err);
 
-	for (;;) {
-		struct pollfd p = { .fd = sb->pidfd, .events = POLLIN };
-		int64_t spent = (int64_t)((clock_now_ns() - start) / NS_PER_MS);
-		int64_t left = timeout_ms < 0 ? -1 : timeout_ms > spent ? timeout_ms - spent : 0;
-		int r = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
-
-		if (r > 0)
-			return 1;
-		if (r < 0 && errno != EINTR)
-			return err_sys(err, errno, "wait for '%s'", sb->name);
-		if (r == 0 && left <= INT32_MAX && timeout_ms >= 0)
-			return 0;
-	}
+	if (r > 0)
+		return take_end(sb, ret_end, err);
+	if (r == 0 || err->code == ERR_TIMEOUT)
+		err_set(err, ERR_TIMEOUT, "sandbox '%s' is still running", sb->name);
+	return err_detail(err, ERR_NR_NONE, sb->name);
 }
 
-int sandbox_wait(struct sandbox *sb, int64_t timeout_ms, char **ret_end, struct err *err)
+int sandbox_wait(struct sandbox *sb, const struct call *call, char **ret_end, struct err *err)
 {
-	int r = wait_gone(sb, timeout_ms, err);
-
-	if (r < 0)
-		return r;
-	if (r == 0) {
-		err_set(err, ERR_TIMEOUT, "sandbox '%s' is still running after %lld ms", sb->name,
-			(long long)timeout_ms);
-		return err_detail(err, ERR_NR_NONE, sb->name);
-	}
-	return take_end(sb, ret_end, err);
+	return wait_end(sb, -1, call, ret_end, err);
 }
 
 static int send_stop(int run_dir, const struct stop_request *request)
@@ -160,8 +145,8 @@ static int ask_to_end(int run_dir, const char *name, const struct stop_request *
 	return 0;
 }
 
-int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms, char **ret_end,
-		 struct err *err)
+int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms,
+		 const struct call *call, char **ret_end, struct err *err)
 {
 	static const enum stop_how hows[] = {
 		[SANDBOX_GRACEFUL] = STOP_GRACEFUL,
@@ -183,12 +168,28 @@ int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms, cha
 	r = ask_to_end(sb->run_dir, sb->name, &request, err);
 	if (r < 0)
 		return r;
-	return sandbox_wait(sb, request.grace_ms + slack, ret_end, err);
+	if (call && call->has_deadline)
+		return wait_end(sb, -1, call, ret_end, err);
+	return wait_end(sb, request.grace_ms + slack, call, ret_end, err);
+}
+
+/* The lock of a sandbox that was told to end, by its own deadlines: what run_folder_lock() gives. */
+static int lock_ending(int run_dir, const struct call *call, struct err *err)
+{
+	for (;;) {
+		int lock = run_folder_lock(run_dir, LOCK_EX | LOCK_NB);
+
+		if (lock != -EWOULDBLOCK)
+			return lock;
+		/* No descriptor tells that a lock is free. */
+		if (cancel_poll(call_cancel(call), NULL, 0, LOCK_RETRY_MS, err) < 0)
+			return -EINTR;
+	}
 }
 
 /* The lock of the run folder once nothing lives in it; untouched if there is no folder. */
-static int lock_ended(struct home *home, const struct state_sandbox *row, bool force, int *ret_lock,
-		      struct err *err)
+static int lock_ended(struct home *home, const struct state_sandbox *row, bool force,
+		      const struct call *call, int *ret_lock, struct err *err)
 {
 	static const struct stop_request kill_it = { .how = STOP_KILL };
 
@@ -209,7 +210,9 @@ static int lock_ended(struct home *home, const struct state_sandbox *row, bool f
 		if (r == -EWOULDBLOCK) {
 			if (ask_to_end(run_dir, row->name, &kill_it, err) < 0)
 				return -(int)err->code;
-			r = run_folder_lock(run_dir, LOCK_EX); /* it has its own deadlines */
+			r = lock_ending(run_dir, call, err);
+			if (r == -EINTR)
+				return -(int)err->code;
 		}
 		if (r >= 0) {
 			*ret_lock = r;
@@ -222,7 +225,8 @@ static int lock_ended(struct home *home, const struct state_sandbox *row, bool f
 	}
 }
 
-int home_sandbox_remove(struct home *home, const char *name, bool force, struct err *err)
+int home_sandbox_remove(struct home *home, const char *name, bool force, const struct call *call,
+			struct err *err)
 {
 	struct state_sandbox row = { 0 };
 	AUTO_CLOSE int lock = -1;
@@ -231,7 +235,7 @@ int home_sandbox_remove(struct home *home, const char *name, bool force, struct 
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? err_detail(err, ERR_NR_SANDBOX_NOT_FOUND, name)
 						  : r;
-	r = lock_ended(home, &row, force, &lock, err);
+	r = lock_ended(home, &row, force, call, &lock, err);
 	if (r == 0)
 		r = state_sandbox_remove(home->state, row.id, err);
 	if (r == 0) {

@@ -6,184 +6,6 @@
 #include "base/clock.h"
 #include "runtime/internal.h"
 
-#define LIST_MAX   (64u << 20) /* bytes of a listing */
-#define DIGEST_LEN (7 + 64)    /* "sha256:" and its digits */
-
-static int record_image(struct home *home, const struct loaded_image *li, struct err *err)
-{
-	struct state_image row = {
-		.manifest_digest = li->manifest_digest,
-		.config_digest = li->config_digest,
-		.created = li->created,
-		.size = li->size,
-		.loaded_at = clock_wall_ns(),
-	};
-	int r = state_image_put(home->state, &row, err);
-
-	for (size_t i = 0; r == 0 && i < li->n_names; i++)
-		r = state_ref_put(home->state, li->names[i], li->manifest_digest, err);
-	return r;
-}
-
-static int load_json(const struct load_result *result, const char *name, char **ret_json,
-		     struct err *err)
-{
-	AUTO(buf_done) struct buf b = { 0 };
-	struct json_out o;
-
-	buf_init(&b, 4u << 20);
-	json_out_init(&o, &b);
-	json_put_object(&o, NULL);
-	json_put_array(&o, "images");
-	for (size_t i = 0; i < result->n_images; i++) {
-		const struct loaded_image *li = &result->images[i];
-
-		json_put_object(&o, NULL);
-		json_put_str(&o, "digest", li->manifest_digest);
-		json_put_array(&o, "references");
-		if (name)
-			json_put_str(&o, NULL, name);
-		for (size_t n = 0; !name && n < li->n_names; n++)
-			json_put_str(&o, NULL, li->names[n]);
-		json_put_end(&o);
-		json_put_u64(&o, "size_bytes", li->size);
-		json_put_end(&o);
-	}
-	json_put_end(&o);
-	json_put_u64(&o, "warnings", result->n_warnings);
-	json_put_end(&o);
-	if (json_out_end(&o) < 0)
-		return err_no_memory(err);
-	return take_json(&b, ret_json, err);
-}
-
-int home_image_load(struct home *home, int fd, const char *what, const char *name, char **ret_json,
-		    struct err *err)
-{
-	AUTO(store_run_close) struct store_run *run = NULL;
-	AUTO_FREE char *full = NULL;
-	struct load_result result = { 0 };
-	int r;
-
-	if (name) {
-		r = image_ref_parse(name, &full, err);
-		if (r < 0)
-			return r;
-	}
-	r = store_run_open(home->store, NULL, &run, err);
-	if (r == 0)
-		r = image_load(run, fd, what, &result, err);
-	if (r < 0)
-		return err->number
-			       ? r
-			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
-	if (full && result.n_images != 1) {
-		r = err_set(err, ERR_INVALID, "'%s' holds %zu images, so one name does not fit",
-			    what, result.n_images);
-		goto out;
-	}
-	for (size_t i = 0; r == 0 && i < result.n_images; i++) {
-		if (full)
-			result.images[i].n_names = 0;
-		r = record_image(home, &result.images[i], err);
-	}
-	if (r == 0 && full)
-		r = state_ref_put(home->state, full, result.images[0].manifest_digest, err);
-	if (r == 0)
-		r = load_json(&result, full, ret_json, err);
-out:
-	load_result_done(&result);
-	return r;
-}
-
-static void put_time(struct json_out *o, const char *key, uint64_t ns)
-{
-	time_t s = (time_t)(ns / NS_PER_S);
-	char text[32] = "";
-	struct tm tm;
-
-	if (ns && gmtime_r(&s, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
-		json_put_str(o, key, text);
-	else
-		json_put_null(o, key);
-}
-
-static int put_image(void *user, const struct state_image *image)
-{
-	struct json_out *o = user;
-
-	json_put_object(o, NULL);
-	json_put_str(o, "reference", image->reference);
-	json_put_str(o, "digest", image->manifest_digest);
-	json_put_str(o, "image_id", image->config_digest);
-	json_put_u64(o, "size_bytes", image->size);
-	json_put_str(o, "created", image->created);
-	put_time(o, "loaded_at", image->loaded_at);
-	json_put_end(o);
-	return o->error;
-}
-
-static void list_begin(struct buf *b, struct json_out *o)
-{
-	buf_init(b, LIST_MAX);
-	json_out_init(o, b);
-	json_put_array(o, NULL);
-}
-
-static int list_end(struct buf *b, struct json_out *o, char **ret_json, struct err *err)
-{
-	json_put_end(o);
-	if (json_out_end(o) < 0)
-		return err_no_memory(err);
-	return take_json(b, ret_json, err);
-}
-
-int home_image_list(struct home *home, char **ret_json, struct err *err)
-{
-	AUTO(buf_done) struct buf b = { 0 };
-	struct json_out o;
-	int r;
-
-	list_begin(&b, &o);
-	r = state_image_list(home->state, put_image, &o, err);
-	return r < 0 ? r : list_end(&b, &o, ret_json, err);
-}
-
-static int put_sandbox(void *user, const struct state_sandbox *sb)
-{
-	struct json_out *o = user;
-
-	json_put_object(o, NULL);
-	json_put_str(o, "name", sb->name);
-	json_put_str(o, "id", sb->id);
-	json_put_str(o, "status", sb->status);
-	json_put_str(o, "reason", sb->reason);
-	json_put_bool(o, "ephemeral", sb->ephemeral);
-	if (sb->exit_code < 0)
-		json_put_null(o, "exit_code");
-	else
-		json_put_i64(o, "exit_code", sb->exit_code);
-	put_time(o, "created_at", sb->created_at);
-	put_time(o, "started_at", sb->started_at);
-	put_time(o, "ended_at", sb->ended_at);
-	json_put_end(o);
-	return o->error;
-}
-
-int home_sandbox_list(struct home *home, char **ret_json, struct err *err)
-{
-	AUTO(buf_done) struct buf b = { 0 };
-	struct json_out o;
-	int r;
-
-	r = home_reconcile(home, err);
-	if (r < 0)
-		return r;
-	list_begin(&b, &o);
-	r = state_sandbox_list(home->state, put_sandbox, &o, err);
-	return r < 0 ? r : list_end(&b, &o, ret_json, err);
-}
-
 struct nearest {
 	const char *wanted;
 	char found[256];
@@ -220,7 +42,8 @@ static int no_image(struct home *home, const char *text, const char *full, struc
  * docker.io/library/NAME:latest until something else has that name.
  * Return: 1 if it was brought in, 0 if there is none, negative with *err set.
  */
-static int load_builtin(struct home *home, const char *full, struct err *err)
+static int load_builtin(struct home *home, const char *full, const struct call *call,
+			struct err *err)
 {
 	static const char prefix[] = "docker.io/library/", suffix[] = ":latest";
 	size_t len = strlen(full), fixed = strlen(prefix) + strlen(suffix);
@@ -238,33 +61,157 @@ static int load_builtin(struct home *home, const char *full, struct err *err)
 	fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return 0;
-	return home_image_load(home, fd, path, full, &json, err) < 0 ? -(int)err->code : 1;
+	return home_image_load(home, fd, path, full, call, &json, err) < 0 ? -(int)err->code : 1;
 }
 
-int home_image_open(struct home *home, struct store_run *run, const char *text,
-		    struct image **ret_image, struct err *err)
+/* ---- what a text means ------------------------------------------------------------------- */
+
+#define DIGEST_PREFIX "sha256:"
+#define DIGEST_DIGITS 64 /* of a whole one */
+#define SHORT_DIGITS  12 /* at least, of a shortened one */
+#define LISTED_MAX    4	 /* images that an error names */
+
+struct matches {
+	struct state_image first; /* owned */
+	size_t n;
+	char names[320]; /* ", sha256:... (python:3.12)" of the first ones */
+};
+
+static int take_match(void *user, const struct state_image *image)
 {
-	struct state_image row = { 0 };
+	struct matches *m = user;
+	AUTO_FREE char *name = image->reference ? image_ref_short(image->reference) : NULL;
+	size_t len = strlen(m->names);
+
+	if (m->n++ < LISTED_MAX)
+		(void)snprintf(m->names + len, sizeof(m->names) - len, "%s%.*s%s%.40s%s",
+			       len ? ", " : "", (int)strlen(DIGEST_PREFIX) + 20,
+			       image->manifest_digest, name ? " (" : "", name ? name : "",
+			       name ? ")" : "");
+	if (m->n > 1)
+		return 0;
+	return state_image_copy(image, &m->first);
+}
+
+static int find_by_digest(struct home *home, const char *text, struct state_image *ret_image,
+			  struct err *err)
+{
+	const char *hex = text + strlen(DIGEST_PREFIX);
+	size_t n = strlen(hex);
+	struct matches m = { 0 };
+	int r;
+
+	if (n < SHORT_DIGITS || n > DIGEST_DIGITS || strspn(hex, "0123456789abcdef") != n) {
+		err_set(err, ERR_INVALID,
+			"'%s' is no digest; write sha256: and at least %d of its %d digits", text,
+			SHORT_DIGITS, DIGEST_DIGITS);
+		return err_detail(err, ERR_NR_NONE, text);
+	}
+	r = state_image_find(home->state, text, take_match, &m, err);
+	if (r == 0 && m.n == 0)
+		r = no_image(home, text, text, err);
+	if (r == 0 && m.n > 1) {
+		err_set(err, ERR_INVALID, "'%s' stands for %zu images: %s%s", text, m.n, m.names,
+			m.n > LISTED_MAX ? ", ..." : "");
+		r = err_detail(err, ERR_NR_NONE, text);
+	}
+	if (r < 0) {
+		state_image_done(&m.first);
+		return r;
+	}
+	*ret_image = m.first;
+	return 0;
+}
+
+int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
+		    struct err *err)
+{
 	AUTO_FREE char *full = NULL;
 	int r;
 
-	if (strncmp(text, "sha256:", 7) == 0 && strlen(text) == DIGEST_LEN) {
-		r = image_open(run, text, ret_image, err);
-		return r < 0 && err->code == ERR_NOT_FOUND ? no_image(home, text, text, err) : r;
-	}
+	if (strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) == 0)
+		return find_by_digest(home, text, ret_image, err);
 	r = image_ref_parse(text, &full, err);
 	if (r < 0)
 		return err_detail(err, err->number, text);
-	r = state_ref_get(home->state, full, &row, err);
-	if (r < 0 && err->code == ERR_NOT_FOUND && load_builtin(home, full, err) > 0)
-		r = state_ref_get(home->state, full, &row, err);
-	if (r < 0)
-		return err->code == ERR_NOT_FOUND ? no_image(home, text, full, err) : r;
-	r = image_open(run, row.manifest_digest, ret_image, err);
-	state_image_done(&row);
-	if (r < 0) {
-		err_wrap(err, "image '%s'", text);
-		return err_detail(err, ERR_NR_IMAGE, text);
+	r = state_ref_get(home->state, full, ret_image, err);
+	if (r < 0 && err->code == ERR_NOT_FOUND)
+		return no_image(home, text, full, err);
+	return r;
+}
+
+/* ---- for a start -------------------------------------------------------------------------- */
+
+#define USE_INTERVAL_NS (3600 * NS_PER_S) /* between two notes of use, which cost a write */
+
+static int find_or_load(struct home *home, const char *text, const struct call *call,
+			struct state_image *ret_row, struct err *err)
+{
+	struct err loading = ERR_INIT;
+	AUTO_FREE char *full = NULL;
+	int r = home_image_find(home, text, ret_row, err);
+
+	if (r == 0 || err->number != ERR_NR_IMAGE_NOT_FOUND ||
+	    image_ref_parse(text, &full, &loading) < 0)
+		return r;
+	r = load_builtin(home, full, call, &loading);
+	if (r == 0)
+		return -(int)err->code;
+	*err = loading;
+	return r < 0 ? r : home_image_find(home, text, ret_row, err);
+}
+
+/* What was looked up may have been removed before it was held. */
+static int still_recorded(struct home *home, const char *text, struct state_image *row,
+			  struct err *err)
+{
+	AUTO_FREE char *digest = TAKE_PTR(row->manifest_digest);
+	int r;
+
+	state_image_done(row);
+	r = state_image_get(home->state, digest, row, err);
+	return r < 0 && err->code == ERR_NOT_FOUND ? no_image(home, text, text, err) : r;
+}
+
+static int open_recorded(struct home *home, struct store_run *run, struct state_image *row,
+			 struct image **ret_image, struct err *err)
+{
+	AUTO(image_files_done) struct image_files known = { 0 };
+	AUTO(image_free) struct image *image = NULL;
+	uint64_t now = clock_wall_ns();
+	int r = home_image_known(home, row->manifest_digest, &known, err);
+
+	if (r == 0)
+		r = image_open(run, row->manifest_digest, known.n > 0 ? &known : NULL, &image, err);
+	if (r == 0 && (image->renewed || known.n == 0))
+		r = home_image_record_again(home, run, row, &known, err);
+	if (r == 0 && now - row->used_at > USE_INTERVAL_NS)
+		r = state_image_used(home->state, row->manifest_digest, now, err);
+	if (r == 0)
+		*ret_image = TAKE_PTR(image);
+	return r;
+}
+
+int home_image_open(struct home *home, struct store_run *run, const char *text,
+		    const struct call *call, struct image **ret_image, char **ret_digest,
+		    struct err *err)
+{
+	struct state_image row = { 0 };
+	int r = find_or_load(home, text, call, &row, err);
+
+	if (r == 0)
+		r = image_hold(run, row.manifest_digest, err);
+	if (r == 0)
+		r = still_recorded(home, text, &row, err);
+	if (r == 0) {
+		r = open_recorded(home, run, &row, ret_image, err);
+		if (r < 0) {
+			err_wrap(err, "image '%s'", text);
+			r = err_detail(err, err->number ? err->number : ERR_NR_IMAGE, text);
+		}
 	}
-	return 0;
+	if (r == 0)
+		*ret_digest = TAKE_PTR(row.manifest_digest);
+	state_image_done(&row);
+	return r;
 }

@@ -13,7 +13,9 @@
 #include "image/image.h"
 #include "json/json.h"
 #include "proto/agent.h"
+#include "runtime/call.h"
 #include "runtime/exit_record.h"
+#include "runtime/progress.h"
 #include "runtime/runtime.h"
 #include "runtime/spec.h"
 #include "state/state.h"
@@ -34,6 +36,8 @@ struct sockaddr_un;
 void socket_address(int dir_fd, const char *name, struct sockaddr_un *ret);
 /* Last @max bytes of a file, with control characters made spaces; may be "". */
 void read_tail(int dir_fd, const char *name, char *out, size_t max);
+/* What is left of @timeout_ms since @start_ns; -1 (no limit) stays -1. */
+int64_t left_ms(uint64_t start_ns, int64_t timeout_ms);
 /* Edit distance of @a and @b is at most 2. */
 bool nearly_equal(const char *a, const char *b);
 
@@ -139,11 +143,34 @@ static inline void runtime_files_done_auto(struct runtime_files *f)
 MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *spec,
 				  struct runtime_files *ret_files, struct err *err);
 
-/* ---- images.c ---- */
+/* ---- images.c: what a text means ---- */
 
-/* The image of a spec, which names no folder; @run holds it. IMAGE_NOT_FOUND. */
+/* By reference, or by a digest that may be shortened. IMAGE_NOT_FOUND; INVALID: not just one */
+MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
+			       struct err *err);
+/**
+ * home_image_open() - The image of a spec, which names no folder
+ * @run:	Holds it; to be closed when a row says who keeps it
+ * @ret_digest:	Its manifest; owned by the caller
+ * @err:	IMAGE_NOT_FOUND; IMAGE: it is damaged
+ */
 MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
-			       struct image **ret_image, struct err *err);
+			       const struct call *call, struct image **ret_image, char **ret_digest,
+			       struct err *err);
+
+/* ---- image_load.c: records ---- */
+
+/* Record what came in, with @names (NULL-terminated, full); @run holds all of it still. */
+MUST_CHECK int home_image_record(struct home *home, struct store_run *run,
+				 const struct loaded_image *li, const char *const *names,
+				 struct err *err);
+/* The same for an image that is recorded, whose files have changed. */
+MUST_CHECK int home_image_record_again(struct home *home, struct store_run *run,
+				       struct state_image *row, const struct image_files *known,
+				       struct err *err);
+/* Its files as they were recorded; none: not known. */
+MUST_CHECK int home_image_known(struct home *home, const char *manifest_digest,
+				struct image_files *ret_files, struct err *err);
 
 /* ---- root_disk.c ---- */
 
@@ -196,6 +223,7 @@ struct launch {
 	int run_dir;			   /* borrowed: MSB_HOME/run/ID */
 	int lock;			   /* borrowed: holds the flock */
 	const struct disk_upper *upper;	   /* borrowed: the ext4 disk or the layer; fd -1: none */
+	const struct call *call;	   /* borrowed; may be NULL */
 	/* results; owned by the caller */
 	int pidfd, watchdog;
 	uint64_t spawned_at; /* CLOCK_MONOTONIC, ns */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -58,6 +59,7 @@ static int take_failure(const struct launch *l, const struct frame *f, struct er
 
 static int take_progress(struct launch *l, const struct frame *f)
 {
+	struct progress_event ev = { .type = "boot" };
 	struct launch_progress x;
 
 	if (launch_progress_decode(f->payload, f->len, &x) < 0)
@@ -68,6 +70,8 @@ static int take_progress(struct launch *l, const struct frame *f)
 	if (l->n_stages == LAUNCH_MAX_STAGES)
 		return 0;
 	(void)snprintf(l->stages[l->n_stages].stage, sizeof(l->stages[0].stage), "%s", x.stage);
+	ev.stage = x.stage;
+	progress_put(call_progress(l->call), &ev);
 	l->stages[l->n_stages++].ns = x.at_ns > l->spawned_at ? x.at_ns - l->spawned_at : 0;
 	return 0;
 }
@@ -98,6 +102,15 @@ static int monitor_gone(const struct launch *l, struct err *err)
 	return boot_failed(l, ERR_UNAVAILABLE, text, err);
 }
 
+/* By the caller or the deadline of the call. */
+static int ended_early(const struct launch *l, struct err *err)
+{
+	if (err->code == ERR_TIMEOUT)
+		return boot_failed(l, ERR_TIMEOUT, "it was not ready in time", err);
+	(void)snprintf(err->stage, sizeof(err->stage), "%s", last_stage(l));
+	return err_detail(err, ERR_NR_NONE, l->name);
+}
+
 /* Read once, with the deadline. 1 = bytes came, 0 = end of the pipe. */
 static int read_some(const struct launch *l, int fd, struct buf *b, uint64_t deadline_ns,
 		     struct err *err)
@@ -110,13 +123,11 @@ static int read_some(const struct launch *l, int fd, struct buf *b, uint64_t dea
 
 	if (now >= deadline_ns)
 		return boot_failed(l, ERR_TIMEOUT, "it was not ready in time", err);
-	r = poll(&p, 1,
-		 (int)((deadline_ns - now) / NS_PER_MS > 60000
-			       ? 60000
-			       : (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS));
-	if (r < 0 && errno != EINTR)
-		return err_sys(err, errno, "wait for msb-sandbox");
-	if (r <= 0)
+	r = cancel_poll(call_cancel(l->call), &p, 1,
+			(int64_t)((deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS), err);
+	if (r < 0)
+		return ended_early(l, err);
+	if (r == 0)
 		return 1;
 	room = buf_room(b, 4096);
 	if (!room)

@@ -8,6 +8,7 @@
 
 #include "base/defer.h"
 #include "base/err.h"
+#include "runtime/call.h"
 
 /*
  * The life of sandboxes as the library sees it.  A home is one MSB_HOME with its store and
@@ -45,13 +46,13 @@ DEFINE_AUTO(struct home *, home_close);
 MUST_CHECK int home_spec_check(struct home *home, const char *spec, char **ret_normal,
 			       struct err *err);
 MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, const char *name,
-			       char **ret_json, struct err *err);
+			       const struct call *call, char **ret_json, struct err *err);
 MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
 /* [{"name","id","status","reason","ephemeral","exit_code","created_at",...}] */
 MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
-/* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first. */
+/* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first, then wait for that. */
 MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool force,
-				   struct err *err);
+				   const struct call *call, struct err *err);
 
 enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_HOW_MAX };
 
@@ -59,20 +60,20 @@ enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_HOW_MAX 
  * sandbox_create() - Create and boot a sandbox that ends with this process
  * @spec:	JSON
  *
- * Blocks until the guest is ready.  A failed call leaves nothing behind.
+ * Blocks until the guest is ready.  A call that fails or is ended early leaves nothing behind.
  */
-MUST_CHECK int sandbox_create(struct home *home, const char *spec, struct sandbox **ret_sb,
-			      struct err *err);
+MUST_CHECK int sandbox_create(struct home *home, const char *spec, const struct call *call,
+			      struct sandbox **ret_sb, struct err *err);
 /* Release the handle; the sandbox lives on. */
 void sandbox_close(struct sandbox *sb);
 DEFINE_AUTO(struct sandbox *, sandbox_close);
 const char *sandbox_name(const struct sandbox *sb);
 const char *sandbox_id(const struct sandbox *sb);
 MUST_CHECK int sandbox_boot_times(struct sandbox *sb, char **ret_json, struct err *err);
-/* @ret_end may be NULL. */
+/* @ret_end may be NULL.  A call that is ended early has asked already; a wait changes nothing. */
 MUST_CHECK int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms,
-			    char **ret_end, struct err *err);
-MUST_CHECK int sandbox_wait(struct sandbox *sb, int64_t timeout_ms, char **ret_end,
+			    const struct call *call, char **ret_end, struct err *err);
+MUST_CHECK int sandbox_wait(struct sandbox *sb, const struct call *call, char **ret_end,
 			    struct err *err);
 /* Start a program; does not wait. */
 MUST_CHECK int sandbox_exec(struct sandbox *sb, const char *request,

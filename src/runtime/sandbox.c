@@ -22,12 +22,14 @@
 
 /* What a create has made so far and must undo. */
 struct creation {
-	struct home *home; /* borrowed */
+	struct home *home;	 /* borrowed */
+	const struct call *call; /* borrowed; may be NULL */
 	struct spec spec;
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
 	struct store_run *run; /* holds the image until the row is written */
 	struct image *image;
+	char *image_digest;
 	struct runtime_files files;
 	struct root_disk disk; /* a disk image as root */
 	struct disk_upper upper;
@@ -50,6 +52,7 @@ static void creation_done_auto(struct creation *c)
 	spec_done(&c->spec);
 	store_run_close(c->run);
 	image_free(c->image);
+	free(c->image_digest);
 	runtime_files_done(&c->files);
 	root_disk_done(&c->disk);
 	close_auto(&c->upper.fd);
@@ -135,6 +138,7 @@ static int add_row(struct creation *c, struct err *err)
 	row.name = c->name;
 	row.spec = normal;
 	row.status = starting;
+	row.image_digest = c->image_digest;
 	row.ephemeral = c->spec.ephemeral;
 	row.exit_code = -1;
 	row.created_at = row.started_at = clock_wall_ns();
@@ -160,6 +164,9 @@ static int reuse_row(struct creation *c, const struct state_sandbox *row, struct
 		err_set(err, ERR_EXISTS, "sandbox '%s' exists with other settings", c->name);
 		return err_detail(err, ERR_NR_SANDBOX_EXISTS, c->name);
 	}
+	/* It was another one when its image was looked up. */
+	if (row->image_digest && c->image_digest && strcmp(row->image_digest, c->image_digest) != 0)
+		return name_taken(c, row->status, err);
 	if (strcmp(row->status, "stopped") != 0 && strcmp(row->status, "crashed") != 0)
 		return name_taken(c, row->status, err);
 	(void)snprintf(c->id, sizeof(c->id), "%s", row->id);
@@ -170,6 +177,8 @@ static int reuse_row(struct creation *c, const struct state_sandbox *row, struct
 	if (r < 0 && err->code == ERR_BUSY)
 		return name_taken(c, row->status, err);
 	c->reused = c->has_row = r == 0;
+	if (r == 0 && c->image_digest && !row->image_digest)
+		r = state_sandbox_set_image(c->home->state, row->id, c->image_digest, err);
 	return r;
 }
 
@@ -277,11 +286,28 @@ static int sandbox_new(struct creation *c, struct sandbox **ret_sb, struct err *
 	return 0;
 }
 
+/* A sandbox that is used again keeps the image it has, whatever the name means by now. */
+static char *kept_image(const struct creation *c)
+{
+	struct state_sandbox row = { 0 };
+	struct err missing = ERR_INIT;
+	char *digest = NULL;
+
+	if (c->spec.name && c->spec.reuse &&
+	    state_sandbox_by_name(c->home->state, c->spec.name, &row, &missing) == 0)
+		digest = TAKE_PTR(row.image_digest);
+	state_sandbox_done(&row);
+	return digest;
+}
+
 static int open_image(struct creation *c, struct err *err)
 {
-	int r = store_run_open(c->home->store, NULL, &c->run, err);
+	AUTO_FREE char *kept = kept_image(c);
+	int r = store_run_open(c->home->store, call_cancel(c->call), &c->run, err);
 
-	return r < 0 ? r : home_image_open(c->home, c->run, c->spec.image, &c->image, err);
+	return r < 0 ? r
+		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, c->call,
+				       &c->image, &c->image_digest, err);
 }
 
 /* Everything that can be wrong without anything made yet. */
@@ -320,6 +346,7 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 		.lock = c->lock,
 		.disk = disk_of(c),
 		.upper = &c->upper,
+		.call = c->call,
 	};
 	int r = launch_run(&l, err);
 
@@ -338,11 +365,13 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 	return r;
 }
 
-int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb, struct err *err)
+int sandbox_create(struct home *home, const char *text, const struct call *call,
+		   struct sandbox **ret_sb, struct err *err)
 {
 	AUTO(creation_done)
 	struct creation c = {
 		.home = home,
+		.call = call,
 		.files = { .kernel = -1, .initramfs = -1, .modules = -1 },
 		.run_dir = -1,
 		.lock = -1,
@@ -352,6 +381,8 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 	struct err ignored = ERR_INIT;
 	int r = prepare(&c, text, err);
 
+	if (r == 0)
+		r = cancel_check(call_cancel(call), err);
 	if (r == 0)
 		r = take_name(&c, err);
 	store_run_close(TAKE_PTR(c.run));
@@ -363,7 +394,7 @@ int sandbox_create(struct home *home, const char *text, struct sandbox **ret_sb,
 		r = boot(&c, sb, err);
 	if (r < 0) {
 		if (c.done) /* it runs, but we cannot say so: a watchdog that closes ends it */
-			IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, 0, NULL, &ignored));
+			IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, 0, NULL, NULL, &ignored));
 		return r;
 	}
 	*ret_sb = TAKE_PTR(sb);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/dir.h"
 #include "base/io.h"
 #include "base/num.h"
@@ -70,6 +71,13 @@ void read_tail(int dir_fd, const char *name, char *out, size_t max)
 			out[i] = ' ';
 		else if ((unsigned char)out[i] >= 0x7f)
 			out[i] = '?';
+}
+
+int64_t left_ms(uint64_t start_ns, int64_t timeout_ms)
+{
+	int64_t spent = (int64_t)((clock_now_ns() - start_ns) / NS_PER_MS);
+
+	return timeout_ms < 0 ? -1 : timeout_ms > spent ? timeout_ms - spent : 0;
 }
 
 bool nearly_equal(const char *a, const char *b)

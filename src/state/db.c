@@ -33,6 +33,21 @@ static const char *const migrations[] = {
 	"  flushed INTEGER NOT NULL, exit_code INTEGER NOT NULL, exit_signal INTEGER NOT NULL,"
 	"  created_at INTEGER NOT NULL, started_at INTEGER NOT NULL,"
 	"  ended_at INTEGER NOT NULL) STRICT;",
+	/* What each image needs of the store; a sandbox keeps the image it was created with. */
+	"ALTER TABLE images ADD COLUMN platform TEXT;"
+	"ALTER TABLE images ADD COLUMN used_at INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX images_by_config ON images (config_digest);"
+	"CREATE TABLE files ("
+	"  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL,"
+	"  size INTEGER NOT NULL, disk INTEGER NOT NULL, inode INTEGER NOT NULL, mtime INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE image_files ("
+	"  manifest_digest TEXT NOT NULL REFERENCES images (manifest_digest) ON DELETE CASCADE,"
+	"  position INTEGER NOT NULL, kind TEXT NOT NULL,"
+	"  file INTEGER NOT NULL REFERENCES files (id),"
+	"  PRIMARY KEY (manifest_digest, position)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX image_files_by_file ON image_files (file);"
+	"ALTER TABLE sandboxes ADD COLUMN image_digest TEXT REFERENCES images (manifest_digest);"
+	"CREATE INDEX sandboxes_by_image ON sandboxes (image_digest);",
 };
 #define N_MIGRATIONS ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
@@ -79,6 +94,13 @@ int stmt_step(struct stmt *st)
 	return -1;
 }
 
+void stmt_again(struct stmt *st)
+{
+	if (st->s)
+		(void)sqlite3_reset(st->s);
+	st->next = 1;
+}
+
 int stmt_fail(struct stmt *st, const char *what, struct err *err)
 {
 	if (st->rc == SQLITE_NOMEM)
@@ -117,6 +139,34 @@ static int db_exec(struct state *state, const char *sql, struct err *err)
 	return 0;
 }
 
+int tx_begin(struct tx *tx, struct state *state, struct err *err)
+{
+	*tx = (struct tx){ .state = state };
+	(void)pthread_mutex_lock(&state->lock);
+	tx->open = db_exec(state, "BEGIN IMMEDIATE", err) == 0;
+	return tx->open ? 0 : -err->code;
+}
+
+int tx_commit(struct tx *tx, struct err *err)
+{
+	if (db_exec(tx->state, "COMMIT", err) < 0)
+		return -err->code;
+	tx->open = false;
+	return 0;
+}
+
+void tx_end(struct tx *tx)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!tx->state)
+		return;
+	if (tx->open) /* the first error counts */
+		IGNORE_RESULT(db_exec(tx->state, "ROLLBACK", &ignored));
+	(void)pthread_mutex_unlock(&tx->state->lock);
+	tx->state = NULL;
+}
+
 static int db_version(struct state *state, int *ret_version, struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;
@@ -145,7 +195,7 @@ static int migrate_in_transaction(struct state *state, struct err *err)
 
 static int migrate(struct state *state, struct err *err)
 {
-	struct err ignored = ERR_INIT;
+	AUTO(tx_end) struct tx tx = { 0 };
 	int version = 0, r;
 
 	r = db_version(state, &version, err);
@@ -156,14 +206,10 @@ static int migrate(struct state *state, struct err *err)
 			       "state database: written by a newer version of microsandbox (%d, "
 			       "this one knows %d)",
 			       version, N_MIGRATIONS);
-	r = db_exec(state, "BEGIN IMMEDIATE", err);
-	if (r < 0)
-		return r;
-	r = migrate_in_transaction(state, err);
+	r = tx_begin(&tx, state, err);
 	if (r == 0)
-		return db_exec(state, "COMMIT", err);
-	IGNORE_RESULT(db_exec(state, "ROLLBACK", &ignored)); /* the first error counts */
-	return r;
+		r = migrate_in_transaction(state, err);
+	return r < 0 ? r : tx_commit(&tx, err);
 }
 
 /*
@@ -190,13 +236,18 @@ int state_open(const char *home, struct state **ret_state, struct err *err)
 {
 	AUTO(state_close) struct state *state = calloc(1, sizeof(*state));
 	AUTO_FREE char *path = NULL;
+	pthread_mutexattr_t recursive;
 	int r;
 
 	if (!state || asprintf(&path, "%s/db", home) < 0) {
 		path = NULL;
 		return err_set(err, ERR_UNAVAILABLE, "out of memory");
 	}
-	(void)pthread_mutex_init(&state->lock, NULL);
+	if (pthread_mutexattr_init(&recursive) != 0)
+		return err_no_memory(err);
+	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&state->lock, &recursive);
+	(void)pthread_mutexattr_destroy(&recursive);
 	r = make_file(path, err);
 	if (r < 0)
 		return r;

@@ -10,8 +10,9 @@
 #include "base/err.h"
 
 struct state {
-	sqlite3 *db;	      /* owned */
-	pthread_mutex_t lock; /* one statement at a time, so that sqlite3_errmsg() is ours */
+	sqlite3 *db; /* owned */
+	/* One statement or transaction at a time, so that sqlite3_errmsg() is ours; recursive. */
+	pthread_mutex_t lock;
 };
 
 /*
@@ -34,6 +35,8 @@ static inline void stmt_close_auto(struct stmt *st)
 
 void stmt_text(struct stmt *st, const char *text); /* NULL: null */
 void stmt_int(struct stmt *st, int64_t n);
+/* For the next values, after a step that gave no more rows. */
+void stmt_again(struct stmt *st);
 /* 1 = a row, 0 = done, -1 = failed: stmt_fail(). */
 int stmt_step(struct stmt *st);
 /* Step a statement that yields no rows: 0, or the error. */
@@ -41,5 +44,21 @@ MUST_CHECK int stmt_run(struct stmt *st, const char *what, struct err *err);
 int stmt_fail(struct stmt *st, const char *what, struct err *err);
 /* Copy of a text column, NULL for null; a failed copy is remembered. */
 char *stmt_column(struct stmt *st, int column);
+
+/*
+ * A transaction that writes: no other thread or process writes between begin and commit.  What was
+ * not committed is undone at the end.
+ */
+struct tx {
+	struct state *state; /* borrowed; NULL: not begun */
+	bool open;
+};
+MUST_CHECK int tx_begin(struct tx *tx, struct state *state, struct err *err);
+MUST_CHECK int tx_commit(struct tx *tx, struct err *err);
+void tx_end(struct tx *tx);
+static inline void tx_end_auto(struct tx *tx)
+{
+	tx_end(tx);
+}
 
 #endif /* STATE_INTERNAL_H */

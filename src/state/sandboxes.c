@@ -9,6 +9,7 @@ void state_sandbox_done(struct state_sandbox *sb)
 	free(sb->spec);
 	free(sb->status);
 	free(sb->reason);
+	free(sb->image_digest);
 	*sb = (struct state_sandbox){ 0 };
 }
 
@@ -18,8 +19,8 @@ int state_sandbox_add(struct state *state, const struct state_sandbox *sb, struc
 
 	stmt_open(&st, state,
 		  "INSERT INTO sandboxes (id, name, spec, status, reason, ephemeral, flushed,"
-		  " exit_code, exit_signal, created_at, started_at, ended_at)"
-		  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+		  " exit_code, exit_signal, created_at, started_at, ended_at, image_digest)"
+		  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	stmt_text(&st, sb->id);
 	stmt_text(&st, sb->name);
 	stmt_text(&st, sb->spec);
@@ -32,8 +33,12 @@ int state_sandbox_add(struct state *state, const struct state_sandbox *sb, struc
 	stmt_int(&st, (int64_t)sb->created_at);
 	stmt_int(&st, (int64_t)sb->started_at);
 	stmt_int(&st, (int64_t)sb->ended_at);
+	stmt_text(&st, sb->image_digest);
 	if (stmt_step(&st) == 0)
 		return 0;
+	if (sqlite3_extended_errcode(state->db) == SQLITE_CONSTRAINT_FOREIGNKEY)
+		return err_set(err, ERR_NOT_FOUND, "the image of '%s' was removed meanwhile",
+			       sb->name);
 	if (st.rc == SQLITE_CONSTRAINT)
 		return err_set(err, ERR_EXISTS, "a sandbox named '%s' already exists", sb->name);
 	return stmt_fail(&st, "record sandbox", err);
@@ -41,7 +46,7 @@ int state_sandbox_add(struct state *state, const struct state_sandbox *sb, struc
 
 #define COLUMNS                                                                                    \
 	"id, name, spec, status, reason, ephemeral, flushed, exit_code, exit_signal,"              \
-	" created_at, started_at, ended_at"
+	" created_at, started_at, ended_at, image_digest"
 
 static int take_row(struct stmt *st, struct state_sandbox *sb)
 {
@@ -57,6 +62,7 @@ static int take_row(struct stmt *st, struct state_sandbox *sb)
 	sb->created_at = (uint64_t)sqlite3_column_int64(st->s, 9);
 	sb->started_at = (uint64_t)sqlite3_column_int64(st->s, 10);
 	sb->ended_at = (uint64_t)sqlite3_column_int64(st->s, 11);
+	sb->image_digest = stmt_column(st, 12);
 	return st->rc == SQLITE_OK ? 0 : -1;
 }
 
@@ -147,6 +153,18 @@ int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, s
 	stmt_int(&st, (int64_t)sb->ended_at);
 	stmt_text(&st, sb->id);
 	return stmt_run(&st, "record end", err);
+}
+
+int state_sandbox_set_image(struct state *state, const char *id, const char *image_digest,
+			    struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state,
+		  "UPDATE sandboxes SET image_digest = ? WHERE id = ? AND image_digest IS NULL");
+	stmt_text(&st, image_digest);
+	stmt_text(&st, id);
+	return stmt_run(&st, "record image of sandbox", err);
 }
 
 int state_sandbox_remove(struct state *state, const char *id, struct err *err)

@@ -33,35 +33,125 @@ DEFINE_AUTO(struct state *, state_close);
 struct state_image {
 	char *reference; /* full; NULL if the image has no name */
 	char *manifest_digest, *config_digest;
-	char *created;	    /* RFC 3339, NULL if the image does not say */
-	uint64_t size;	    /* bytes of its layers' data */
-	uint64_t loaded_at; /* wall clock, ns since the epoch */
+	char *created;		     /* RFC 3339, NULL if the image does not say */
+	char *platform;		     /* "linux/amd64"; NULL: not known */
+	uint64_t size;		     /* bytes of its layers' data */
+	uint64_t loaded_at, used_at; /* wall clock, ns since the epoch; used_at 0: never */
+	unsigned used_by;	     /* sandboxes that keep it; of a record that comes out */
 };
 void state_image_done(struct state_image *image);
+/* -ENOMEM */
+MUST_CHECK int state_image_copy(const struct state_image *image, struct state_image *ret_copy);
 
-/* Record an image; its old record is replaced. @image->reference is not looked at. */
+/* A file of the store that an image needs, as it was when the image was recorded; all borrowed. */
+struct state_file {
+	const char *kind;   /* its part in the image: "layer", "tree" ...; the user's words */
+	const char *name;   /* below images/ */
+	const char *digest; /* of its content, "sha256:..." */
+	uint64_t size;	    /* bytes */
+	uint64_t disk;	    /* bytes that it takes on disk */
+	uint64_t inode;	    /* number */
+	int64_t mtime;	    /* ns since the epoch */
+};
+
+/**
+ * state_image_put() - Record an image, what it needs and its names; an old record is replaced
+ * @image:	reference, used_at and used_by are not looked at
+ * @references:	NULL-terminated, full; each names this image from now on; NULL: none
+ * @files:	All that it needs, in an order of the caller's
+ *
+ * The caller holds the files until it returns.
+ */
 MUST_CHECK int state_image_put(struct state *state, const struct state_image *image,
-			       struct err *err);
-/* Let @reference name the image @manifest_digest from now on. */
+			       const char *const *references, const struct state_file *files,
+			       size_t n_files, struct err *err);
+/* Let @reference name the image @manifest_digest from now on. NOT_FOUND: no such image */
 MUST_CHECK int state_ref_put(struct state *state, const char *reference,
 			     const char *manifest_digest, struct err *err);
 /* The image that @reference names. NOT_FOUND. */
 MUST_CHECK int state_ref_get(struct state *state, const char *reference,
 			     struct state_image *ret_image, struct err *err);
+/* An image, and the first of its names. NOT_FOUND. */
+MUST_CHECK int state_image_get(struct state *state, const char *manifest_digest,
+			       struct state_image *ret_image, struct err *err);
+/* Note a use of the image. A missing one is fine. */
+MUST_CHECK int state_image_used(struct state *state, const char *manifest_digest, uint64_t at,
+				struct err *err);
 
-/* One row of a list; a negative answer ends it and is returned. */
+/* One row of a list; a negative answer (-errno) ends it and is returned. */
 typedef int (*state_image_fn)(void *user, const struct state_image *image);
+typedef int (*state_file_fn)(void *user, const struct state_file *file);
+typedef int (*state_text_fn)(void *user, const char *text);
 /* Each name, in order; images without a name last. */
 MUST_CHECK int state_image_list(struct state *state, state_image_fn fn, void *user,
 				struct err *err);
+/* Images whose manifest or config digest begins with @prefix, "sha256:...", of at least 12 digits. */
+MUST_CHECK int state_image_find(struct state *state, const char *prefix, state_image_fn fn,
+				void *user, struct err *err);
+/* Images that no sandbox keeps, the least recently used first; with the first of their names. */
+MUST_CHECK int state_image_unused(struct state *state, state_image_fn fn, void *user,
+				  struct err *err);
+/* Images of which it is not known what they need: recorded by an older version. */
+MUST_CHECK int state_image_unknown(struct state *state, state_image_fn fn, void *user,
+				   struct err *err);
+/* What an image needs, in the order it was recorded. */
+MUST_CHECK int state_image_files(struct state *state, const char *manifest_digest, state_file_fn fn,
+				 void *user, struct err *err);
+/* Names of the image, in order. */
+MUST_CHECK int state_image_refs(struct state *state, const char *manifest_digest, state_text_fn fn,
+				void *user, struct err *err);
+/* Names of the sandboxes that keep it, in order. */
+MUST_CHECK int state_image_users(struct state *state, const char *manifest_digest, state_text_fn fn,
+				 void *user, struct err *err);
+
+struct state_layer {
+	const char *manifest_digest; /* of the image; borrowed, as all here */
+	const char *digest;
+	uint64_t size;
+	bool shared; /* another image needs it too */
+};
+typedef int (*state_layer_fn)(void *user, const struct state_layer *layer);
+/* The files of kind @kind of all images, in order of images, then of position. */
+MUST_CHECK int state_layer_list(struct state *state, const char *kind, state_layer_fn fn,
+				void *user, struct err *err);
+
+/**
+ * state_image_remove() - Forget names of an image, and the image once it has none
+ * @reference:	The name that goes; NULL: all of them
+ * @names_only:	The image stays, without a name if that was the last
+ * @ret_gone:	The image was forgotten: its files may go
+ * @err:	BUSY (number IMAGE_IN_USE): a sandbox keeps it, nothing was changed
+ *
+ * A missing image or name is fine.  The caller has the image for itself (store_remove_try()).
+ */
+MUST_CHECK int state_image_remove(struct state *state, const char *manifest_digest,
+				  const char *reference, bool names_only, bool *ret_gone,
+				  struct err *err);
+/* The image does without its files of kind @kind from now on. */
+MUST_CHECK int state_image_spare(struct state *state, const char *manifest_digest, const char *kind,
+				 struct err *err);
+
+/**
+ * state_file_forget() - Forget a file, unless an image needs it
+ * @ret_needed:	It is needed, and known still
+ *
+ * The caller has the object for itself; nobody records that it is needed meanwhile.
+ */
+MUST_CHECK int state_file_forget(struct state *state, const char *name, bool *ret_needed,
+				 struct err *err);
+/* Names of all files that some image needs, in order. */
+MUST_CHECK int state_file_list(struct state *state, state_text_fn fn, void *user, struct err *err);
+/* Bytes on disk of all files that some image needs, each counted once. */
+MUST_CHECK int state_file_total(struct state *state, uint64_t *ret_bytes, struct err *err);
 
 /* ---- sandboxes ---- */
 
 struct state_sandbox {
 	char *id, *name;
-	char *spec;   /* JSON with all defaults */
-	char *status; /* "starting", "running", "stopped", "crashed" */
-	char *reason; /* why it ended, NULL before */
+	char *spec;	    /* JSON with all defaults */
+	char *status;	    /* "starting", "running", "stopped", "crashed" */
+	char *reason;	    /* why it ended, NULL before */
+	char *image_digest; /* manifest of the image it keeps; NULL: none, or not known */
 	bool ephemeral;
 	bool flushed;		       /* of the last end */
 	int32_t exit_code;	       /* of main at the last end; -1: none */
@@ -71,7 +161,7 @@ struct state_sandbox {
 };
 void state_sandbox_done(struct state_sandbox *sb);
 
-/* EXISTS if the name (or the id) is taken. */
+/* EXISTS if the name (or the id) is taken; NOT_FOUND if its image is not recorded. */
 MUST_CHECK int state_sandbox_add(struct state *state, const struct state_sandbox *sb,
 				 struct err *err);
 /* NOT_FOUND. A name may look like the id of another. */
@@ -97,6 +187,9 @@ MUST_CHECK int state_sandbox_set_status(struct state *state, const char *id, con
  */
 MUST_CHECK int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb,
 				     struct err *err);
+/* Let a sandbox that does not know its image keep this one. */
+MUST_CHECK int state_sandbox_set_image(struct state *state, const char *id,
+				       const char *image_digest, struct err *err);
 /* A missing row is fine. */
 MUST_CHECK int state_sandbox_remove(struct state *state, const char *id, struct err *err);
 

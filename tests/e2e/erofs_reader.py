@@ -5,6 +5,7 @@ tree(path) gives {"dir/name": {"type", "mode", "uid", ...}} as mkimg.py's expect
 """
 import base64
 import hashlib
+import os
 import struct
 
 PREFIX = {1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 6: "security."}
@@ -54,7 +55,7 @@ class Image:
 
     def xattr_entry(self, pos):
         nlen, prefix, vlen = struct.unpack("<BBH", self.at(pos, 4))
-        name = PREFIX[prefix] + self.at(pos + 4, nlen).decode()
+        name = PREFIX[prefix] + os.fsdecode(self.at(pos + 4, nlen))
         return name, self.at(pos + 4 + nlen, vlen), (4 + nlen + vlen + 3) // 4 * 4
 
     def xattrs(self, pos, size):
@@ -85,12 +86,12 @@ class Image:
             return (self.at(node["u"] * block, full) if full else b"") + self.at(node["body"], size - full)
         assert node["layout"] == 4 and node["u"] < 32
         chunk = 1 << self.bits + node["u"]
-        out = b""
+        out = []
         for i in range((size + chunk - 1) // chunk):
             addr, = struct.unpack("<I", self.at(node["body"] + 4 * i, 4))
             n = min(chunk, size - i * chunk)
-            out += bytes(n) if addr == 0xFFFFFFFF else self.at(addr * block, n)
-        return out
+            out.append(bytes(n) if addr == 0xFFFFFFFF else self.at(addr * block, n))
+        return b"".join(out)
 
     def names(self, node):
         data, last = self.content(node), b""
@@ -111,7 +112,7 @@ def describe(img, node, kind):
          "nlink": node["nlink"], "size": node["size"], "mtime": "%d.%09d" % (node["mtime"], node["nsec"]),
          "xattrs": {k: base64.b64encode(v).decode() for k, v in node["xattrs"].items()}, "nid": node["nid"]}
     if kind == "link":
-        e["target"] = img.content(node).decode()
+        e["target"] = os.fsdecode(img.content(node))
     if kind == "file":
         e["sha256"] = hashlib.sha256(img.content(node)).hexdigest()
     if kind in ("char", "block"):
@@ -137,7 +138,7 @@ def tree(path):
             sub = img.inode(child)
             kind = KINDS[sub["mode"] & 0o170000]
             assert ftype == FILE_TYPES[kind]
-            full = (prefix + "/" if prefix else "") + name.decode()
+            full = (prefix + "/" if prefix else "") + os.fsdecode(name)
             if kind == "dir":
                 subdirs += 1
                 walk(child, nid, full)

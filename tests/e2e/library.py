@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """libmicrosandbox as an embedder sees it, by ctypes."""
 import ctypes
+import json
 import os
 import pathlib
 
@@ -20,7 +21,23 @@ class Event(ctypes.Structure):
                 ("json", ctypes.c_char_p), ("number", ctypes.c_int64)]
 
 
-DATA, EXITED, FAILED, END = 2, 5, 6, 15
+class Call(ctypes.Structure):
+    """Options of a blocking call: Call(timeout_ms=500, cancel=handle)."""
+    _fields_ = [("struct_size", ctypes.c_size_t), ("cancel", ctypes.c_void_p),
+                ("progress", ctypes.c_void_p), ("timeout_ms", ctypes.c_int64)]
+
+    def __init__(self, **fields):
+        super().__init__(struct_size=ctypes.sizeof(Call), **fields)
+
+
+DATA, EXITED, FAILED, PROGRESS, END = 2, 5, 6, 14, 15
+
+
+class CallError(Exception):
+    """What struct msb_error says."""
+    def __init__(self, name, err):
+        super().__init__(f"{name}: {err.message.decode()}")
+        self.code, self.reason = err.code, err.reason.decode()
 
 
 class Library:
@@ -32,7 +49,8 @@ class Library:
     def __call__(self, name, *args):
         """Call msb_NAME; handles go in as c_void_p. Negative results raise."""
         r = getattr(self.lib, f"msb_{name}")(*args, ctypes.byref(self.err))
-        assert r >= 0, (name, self.err.message)
+        if r < 0:
+            raise CallError(name, self.err)
         return r
 
     def make(self, name, *args):
@@ -46,3 +64,19 @@ class Library:
         value = ctypes.string_at(p).decode()
         self.lib.msb_free(p)
         return value
+
+    def open(self, home):
+        return self.make("open", json.dumps({"home": str(home.path)}).encode())
+
+    def new(self, what):
+        """A handle of msb_WHAT_new()."""
+        handle = ctypes.c_void_p()
+        assert getattr(self.lib, f"msb_{what}_new")(ctypes.byref(handle)) == 0
+        return handle
+
+    def events(self, stream):
+        """Events of a stream up to END: (type, number, json as a value or None)."""
+        event = Event(struct_size=ctypes.sizeof(Event))
+        while event.type != END:
+            assert self("stream_wait", stream, ctypes.c_int64(-1), None, ctypes.byref(event)) == 1
+            yield event.type, event.number, json.loads(event.json) if event.json else None

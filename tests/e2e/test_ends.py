@@ -49,12 +49,12 @@ from library import Event, Library
 lib = Library()
 context = lib.make("open", json.dumps({{"home": {str(home.path)!r}}}).encode())
 spec = {{"image": "busybox", "name": "graceful", "lifecycle": {{"stop_timeout_ms": 3600000}}}}
-sandbox = lib.make("sandbox_create", context, json.dumps(spec).encode())
+sandbox = lib.make("sandbox_create", context, json.dumps(spec).encode(), 0, None)
 stream = lib.make("exec_open", sandbox, b'{{"command": ["sleep", "1000"]}}')
 end = ctypes.c_char_p()
 event = Event(struct_size=ctypes.sizeof(Event))
-assert lib("stream_wait", stream, 60000, ctypes.byref(event)) == 1
-lib("sandbox_stop", sandbox, 0, ctypes.c_int64(-1), ctypes.byref(end))
+assert lib("stream_wait", stream, ctypes.c_int64(60000), None, ctypes.byref(event)) == 1
+lib("sandbox_stop", sandbox, 0, ctypes.c_int64(-1), None, ctypes.byref(end))
 print(end.value.decode())
 """
     r = subprocess.run(["/usr/bin/python3", "-c", script], env=home.env, capture_output=True, text=True,

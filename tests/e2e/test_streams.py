@@ -64,7 +64,7 @@ def library():
 
 def test_a_hundred_programs_at_once(home, library):
     context = library.make("open", json.dumps({"home": str(home.path)}).encode())
-    sandbox = library.make("sandbox_create", context, b'{"image":"busybox"}')
+    sandbox = library.make("sandbox_create", context, b'{"image":"busybox"}', 0, None)
     cats = [Cat(library, sandbox, seed) for seed in range(STREAMS)]
     poll, by_fd = select.poll(), {}
     for cat in cats:
@@ -84,6 +84,6 @@ def test_a_hundred_programs_at_once(home, library):
     for cat in cats:
         assert cat.hash.digest() == hashlib.sha256(cat.data).digest()
         library.lib.msb_stream_close(cat.stream)
-    library("sandbox_stop", sandbox, 0, ctypes.c_int64(-1), None)
+    library("sandbox_stop", sandbox, 0, ctypes.c_int64(-1), None, None)
     library.lib.msb_sandbox_close(sandbox)
     library.lib.msb_close(context)

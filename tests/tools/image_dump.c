@@ -34,7 +34,7 @@ static int dump(struct store_run *run, const char *digest, const char *path, str
 	AUTO(image_free) struct image *img = NULL;
 	AUTO_CLOSE int out = -1;
 
-	if (image_open(run, digest, &img, err) < 0)
+	if (image_open(run, digest, NULL, &img, err) < 0)
 		return -1;
 	for (size_t i = 0; i < img->n_extents; i++)
 		printf("extent %llu %llu\n", (unsigned long long)img->extents[i].disk_offset,

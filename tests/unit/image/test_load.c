@@ -208,7 +208,7 @@ TEST(oci_layout_with_gzip)
 	ASSERT_EQ(r.images[0].size, p.layer.len);
 	ASSERT_STR(r.images[0].created, "2026-01-02T03:04:05Z");
 
-	ASSERT_EQ(image_open(f.run, want, &img, &f.err), 0);
+	ASSERT_EQ(image_open(f.run, want, NULL, &img, &f.err), 0);
 	ASSERT_STR(img->architecture, "amd64");
 	ASSERT_STR(img->env[0], "A=b");
 	ASSERT_STR(img->cmd[0], "sh");
@@ -316,6 +316,82 @@ TEST(refused_and_untouched)
 	}
 }
 
+/* Content that no two places of a layer share, with a stretch of zeros; several ring blocks. */
+static void add_big(struct buf *b, const char *name, size_t len)
+{
+	uint8_t *data = calloc(1, len);
+
+	ASSERT(data != NULL);
+	for (size_t i = 0; i + 4 <= len; i += 4) {
+		uint32_t v = (uint32_t)i * 2654435761u;
+
+		if (i / 16384 % 3)
+			memcpy(data + i, &v, 4);
+	}
+	add(b, name, '0', data, len, NULL);
+	free(data);
+}
+
+TEST(layers_larger_than_the_ring)
+{
+	struct fixture f;
+	struct load_result r = { 0 };
+	struct buf b, layers[3], config, manifest;
+	char hex[3][65], config_name[80];
+
+	set_up(&f);
+	buf_init(&b, 64 << 20);
+	buf_init(&config, 4096);
+	buf_init(&manifest, 4096);
+	for (unsigned i = 0; i < 3; i++) {
+		char name[32];
+
+		buf_init(&layers[i], 16 << 20);
+		add_big(&layers[i], "big", (7 << 20) + i * 1234);
+		finish(&layers[i]);
+		hex_of(&layers[i], hex[i]);
+		(void)snprintf(name, sizeof(name), "l%u/layer.tar", i);
+		add(&b, name, '0', layers[i].data, layers[i].len, NULL);
+	}
+	ASSERT_EQ(buf_addf(&config,
+			   "{\"architecture\":\"amd64\",\"rootfs\":{\"diff_ids\":[\"sha256:%s\","
+			   "\"sha256:%s\",\"sha256:%s\"]}}",
+			   hex[0], hex[1], hex[2]),
+		  0);
+	hex_of(&config, config_name);
+	(void)snprintf(config_name + 64, 8, ".json");
+	ASSERT_EQ(buf_addf(&manifest,
+			   "[{\"Config\":\"%s\",\"RepoTags\":[\"big:1\"],\"Layers\":"
+			   "[\"l0/layer.tar\",\"l1/layer.tar\",\"l2/layer.tar\"]}]",
+			   config_name),
+		  0);
+	add(&b, config_name, '0', config.data, config.len, NULL);
+	add(&b, "manifest.json", '0', manifest.data, manifest.len, NULL);
+	finish(&b);
+	ASSERT_EQ(load(&f, &b, &r), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		char name[300];
+		struct stat st;
+		uint8_t *back = malloc(layers[i].len);
+		AUTO_CLOSE int fd = -1;
+
+		(void)snprintf(name, sizeof(name), "images/layers/%s.tar", hex[i]);
+		fd = openat(f.home, name, O_RDONLY | O_CLOEXEC);
+		ASSERT(fd >= 0 && back && fstat(fd, &st) == 0);
+		ASSERT_EQ(st.st_size, layers[i].len);
+		ASSERT(st.st_blocks * 512 < st.st_size); /* zeros are holes */
+		ASSERT_EQ(io_pread_full(fd, back, layers[i].len, 0), layers[i].len);
+		ASSERT(memcmp(back, layers[i].data, layers[i].len) == 0);
+		free(back);
+		buf_done(&layers[i]);
+	}
+	load_result_done(&r);
+	buf_done(&b);
+	buf_done(&config);
+	buf_done(&manifest);
+	tear_down(&f);
+}
+
 TEST(limits_name_what_was_found)
 {
 	static const struct {
@@ -371,9 +447,9 @@ TEST(no_such_image)
 	ASSERT(image_open(f.run,
 			  "sha256:"
 			  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-			  &img, &f.err) < 0);
+			  NULL, &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_NOT_FOUND);
-	ASSERT(image_open(f.run, "sha256:00", &img, &f.err) < 0);
+	ASSERT(image_open(f.run, "sha256:00", NULL, &img, &f.err) < 0);
 	ASSERT_EQ(f.err.code, ERR_INVALID);
 	tear_down(&f);
 }

@@ -171,11 +171,11 @@ TEST(what_lives_is_left_alone)
 	ASSERT_EQ(state_sandbox_by_name(home->state, name, &sb, &err), 0);
 	ASSERT_STR(sb.status, "running");
 	state_sandbox_done(&sb);
-	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
+	ASSERT(home_sandbox_remove(home, name, false, NULL, &err) < 0);
 	ASSERT_EQ(err.number, ERR_NR_STILL_RUNNING);
 	(void)close(lock);
-	ASSERT_EQ(home_sandbox_remove(home, name, false, &err), 0);
-	ASSERT(home_sandbox_remove(home, name, false, &err) < 0);
+	ASSERT_EQ(home_sandbox_remove(home, name, false, NULL, &err), 0);
+	ASSERT(home_sandbox_remove(home, name, false, NULL, &err) < 0);
 	ASSERT_EQ(err.number, ERR_NR_SANDBOX_NOT_FOUND);
 	home_close(home);
 	remove_tree(AT_FDCWD, dir);
@@ -225,7 +225,7 @@ TEST(a_late_end_leaves_the_next_boot_alone)
 	ASSERT_EQ(pipe2(watchdog, O_CLOEXEC), 0);
 	ASSERT_EQ(home_attach(home, monitor[0], watchdog[1], &err), 0);
 	hangup.fd = watchdog[0];
-	ASSERT_EQ(sandbox_wait(&sb, 0, NULL, &err), 0);
+	ASSERT_EQ(sandbox_wait(&sb, NULL, NULL, &err), 0);
 	ASSERT_EQ(poll(&hangup, 1, 0), 0);
 	ASSERT_EQ(access(in_home("run/1111111111111111/lock"), F_OK), 0);
 	ASSERT_EQ(state_sandbox_by_name(home->state, name, &row, &err), 0);
@@ -255,7 +255,7 @@ TEST(a_removal_that_was_cut_off_is_finished)
 		if (i == 0)
 			ASSERT_EQ(home_reconcile(home, &err), 0);
 		else
-			ASSERT_EQ(home_sandbox_remove(home, name, false, &err), 0);
+			ASSERT_EQ(home_sandbox_remove(home, name, false, NULL, &err), 0);
 		ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
 	}
 	home_close(home);
@@ -320,7 +320,7 @@ TEST(a_create_that_fails_leaves_nothing)
 	home = open_home();
 	for_cases(c, cases) {
 		err = ERR_INIT;
-		ASSERT(sandbox_create(home, c->spec, &sb, &err) < 0);
+		ASSERT(sandbox_create(home, c->spec, NULL, &sb, &err) < 0);
 		ASSERT_EQ(err.number, c->number);
 	}
 	err = ERR_INIT;

@@ -67,42 +67,6 @@ TEST(file_is_private_whatever_the_umask)
 	drop(state);
 }
 
-static int count(void *user, const struct state_image *image)
-{
-	return (++*(int *)user, image->manifest_digest ? 0 : -EIO);
-}
-
-TEST(images_and_names)
-{
-	char m1[] = "sha256:1", m2[] = "sha256:2", c[] = "sha256:c",
-	     when[] = "2024-01-01T00:00:00Z";
-	struct state_image image = {
-		.manifest_digest = m1, .config_digest = c, .size = 5, .loaded_at = 9
-	};
-	struct state *state = fresh();
-	struct err err = ERR_INIT;
-	struct state_image got = { 0 };
-	int n = 0;
-
-	ASSERT_EQ(state_ref_get(state, "a", &got, &err), -ERR_NOT_FOUND);
-	OK(state_image_put(state, &image, &err));
-	image.manifest_digest = m2;
-	image.created = when;
-	OK(state_image_put(state, &image, &err));
-	OK(state_ref_put(state, "a", m1, &err));
-	OK(state_ref_put(state, "a", m2, &err));
-	OK(state_ref_get(state, "a", &got, &err));
-	ASSERT_STR(got.manifest_digest, m2);
-	ASSERT_STR(got.created, when);
-	ASSERT_EQ(got.size, 5);
-	state_image_done(&got);
-	OK(state_image_list(state, count, &n, &err));
-	ASSERT_EQ(n, 2); /* the one without a name too */
-	ASSERT(state_ref_put(state, "b", "sha256:none", &err) < 0);
-	ASSERT_EQ(err.number, ERR_NR_DATABASE);
-	drop(state);
-}
-
 TEST(sandbox_names_are_unique)
 {
 	char id1[] = "1111111111111111", id2[] = "2222222222222222", name[] = "box";
