@@ -711,7 +711,6 @@ def system_calls(pid, seconds):
     return sum(counts.values()), table
 
 
-@pytest.mark.skipif(not os.path.exists("/usr/bin/strace"), reason="strace is not installed")
 def test_an_idle_sandbox_causes_no_system_calls_of_the_monitor(box):
     """Not even with sessions that wait; what the guest still writes back comes first."""
     s = box.exec("read x", stdin="pipe").until(lambda s: s.session)
