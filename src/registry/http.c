@@ -389,7 +389,7 @@ static int judge(struct transfer *t, struct conn *c, int r, CURLcode code)
 		return is_success(&a->head) ? give_head(t) : 0;
 	}
 	(void)curl->curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &trouble.sys);
-	a->unreached = !trouble.answered;
+	a->no_tls = trouble_no_tls(&trouble);
 	a->again = trouble_may_pass(&trouble);
 	return trouble_tell(&trouble, t->err);
 }

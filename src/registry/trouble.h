@@ -20,6 +20,8 @@ struct trouble {
 	uint64_t body;	 /* bytes that came of it */
 };
 
+/* It may be that the server speaks plain HTTP: nothing shows that it knows TLS. */
+bool trouble_no_tls(const struct trouble *t);
 /* Whether it makes sense to try again. */
 bool trouble_may_pass(const struct trouble *t);
 /* One sentence: the host, the cause; what to look at. registry-unreachable. */
