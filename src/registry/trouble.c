@@ -78,7 +78,7 @@ static bool is_reach(CURLcode code)
 
 bool trouble_no_tls(const struct trouble *t)
 {
-	return !t->answered && !is_certificate(t->code) && !alert(t);
+	return !t->answered && !t->handshake && !is_certificate(t->code) && !alert(t);
 }
 
 bool trouble_may_pass(const struct trouble *t)

@@ -16,6 +16,7 @@ struct trouble {
 	const char *why; /* its words; may be "" */
 	long sys;	 /* errno of connect(); 0: none */
 	bool stalled;	 /* too slow; @code says nothing then */
+	bool handshake;	 /* of TLS was done */
 	bool answered;	 /* the connection broke in mid-answer */
 	uint64_t body;	 /* bytes that came of it */
 };
