@@ -40,6 +40,10 @@ struct state_image {
 	unsigned used_by;	     /* sandboxes that keep it; of a record that comes out */
 };
 void state_image_done(struct state_image *image);
+static inline void state_image_done_auto(struct state_image *image)
+{
+	state_image_done(image);
+}
 /* -ENOMEM */
 MUST_CHECK int state_image_copy(const struct state_image *image, struct state_image *ret_copy);
 
@@ -141,6 +145,9 @@ MUST_CHECK int state_file_forget(struct state *state, const char *name, bool *re
 				 struct err *err);
 /* Names of all files that some image needs, in order. */
 MUST_CHECK int state_file_list(struct state *state, state_text_fn fn, void *user, struct err *err);
+/* Bytes on disk that only these images need: what removing them would free. */
+MUST_CHECK int state_images_cost(struct state *state, const char *const *digests, size_t n,
+				 uint64_t *ret_bytes, struct err *err);
 /* Bytes on disk of all files that some image needs, each counted once. */
 MUST_CHECK int state_file_total(struct state *state, uint64_t *ret_bytes, struct err *err);
 
