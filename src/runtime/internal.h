@@ -148,6 +148,9 @@ bool home_image_is_digest(const char *text);
 /* Read the record of an image again once it is held: it may have been removed before. */
 MUST_CHECK int home_image_still_there(struct home *home, const char *text, struct state_image *row,
 				      struct err *err);
+/* The same; an image that is delivered with the program is loaded first if it must be. */
+MUST_CHECK int home_image_find_or_load(struct home *home, const char *text, const struct call *call,
+				       struct state_image *ret_image, struct err *err);
 /**
  * home_image_open() - The image of a spec, which names no folder
  * @run:	Holds it; to be closed when a row says who keeps it
