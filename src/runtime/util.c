@@ -86,15 +86,3 @@ bool nearly_equal(const char *a, const char *b)
 
 	return suggest(a, names);
 }
-
-void put_time(struct json_out *o, const char *key, uint64_t ns)
-{
-	time_t s = (time_t)(ns / NS_PER_S);
-	char text[32] = "";
-	struct tm tm;
-
-	if (ns && gmtime_r(&s, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
-		json_put_str(o, key, text);
-	else
-		json_put_null(o, key);
-}
