@@ -170,6 +170,17 @@ struct output_gap {
 	uint64_t bytes;
 };
 
+/*
+ * The program has taken so many more bytes of its input; told each STDIN_ACK bytes.  With less than
+ * STDIN_STUCK bytes beyond what it was told, a client knows that the agent reads its stream; with more,
+ * a signal may wait there, and should be sent by a request.
+ */
+struct stdin_taken {
+	uint64_t bytes;
+};
+#define STDIN_STUCK (192u << 10) /* bytes */
+#define STDIN_ACK   (64u << 10)
+
 struct tcp_request {
 	uint16_t port;
 	uint64_t time_ns; /* as in exec_request */
@@ -213,6 +224,8 @@ MUST_CHECK int attach_request_encode(struct buf *b, const struct attach_request 
 MUST_CHECK int attach_request_decode(const void *payload, size_t len, struct attach_request *x);
 MUST_CHECK int output_gap_encode(struct buf *b, const struct output_gap *x);
 MUST_CHECK int output_gap_decode(const void *payload, size_t len, struct output_gap *x);
+MUST_CHECK int stdin_taken_encode(struct buf *b, const struct stdin_taken *x);
+MUST_CHECK int stdin_taken_decode(const void *payload, size_t len, struct stdin_taken *x);
 MUST_CHECK int tcp_request_encode(struct buf *b, const struct tcp_request *x);
 MUST_CHECK int tcp_request_decode(const void *payload, size_t len, struct tcp_request *x);
 MUST_CHECK int exec_started_encode(struct buf *b, const struct exec_started *x);

@@ -200,3 +200,18 @@ int tcp_request_decode(const void *payload, size_t len, struct tcp_request *x)
 {
 	return message_decode(payload, len, &tcp_message, x);
 }
+
+static const struct field taken_fields[] = {
+	{ 1, FIELD_U64, offsetof(struct stdin_taken, bytes), .max = INT64_MAX },
+};
+static const struct message taken_message = MESSAGE(struct stdin_taken, taken_fields);
+
+int stdin_taken_encode(struct buf *b, const struct stdin_taken *x)
+{
+	return message_frame(b, FRAME_STDIN_TAKEN, &taken_message, x);
+}
+
+int stdin_taken_decode(const void *payload, size_t len, struct stdin_taken *x)
+{
+	return message_decode(payload, len, &taken_message, x);
+}

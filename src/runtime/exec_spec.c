@@ -244,7 +244,7 @@ static int parse_limits(const struct json_at *root, struct exec_request *req, st
 	if (!json_present(&cpus))
 		return 0;
 	if (!json_is_number(cpus.value) || json_number_value(cpus.value) < 0.01 ||
-	    json_number_value(cpus.value) > EXEC_CPU_MILLI_MAX / 1000)
+	    json_number_value(cpus.value) > (double)EXEC_CPU_MILLI_MAX / 1000)
 		return json_complain(&cpus, err, "must be a number from 0.01 to %d",
 				     EXEC_CPU_MILLI_MAX / 1000);
 	req->cpu_milli = (uint32_t)(json_number_value(cpus.value) * 1000 + 0.5);

@@ -307,6 +307,8 @@ static inline void fd_map_done_auto(struct fd_map *map)
 /* ---- exec.c ---- */
 
 struct sandbox;
+/* A new connection to the agent, non-blocking; 0 or -errno. */
+MUST_CHECK int agent_connect(int run_dir, int *ret_fd);
 /* A new connection to the agent, non-blocking, owned by the caller. NOT_RUNNING, BUSY. */
 MUST_CHECK int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err);
 MUST_CHECK int sandbox_exec_parse(struct sandbox *sb, const char *text,
