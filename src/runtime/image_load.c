@@ -151,41 +151,47 @@ static int load_json(const struct load_result *result, const char *name, char **
 	return take_json(&b, ret_json, err);
 }
 
+int home_image_bring_in(struct home *home, struct store_run *run, int fd, const char *what,
+			const struct load_options *options, const char *name,
+			struct load_result *ret_result, struct err *err)
+{
+	struct load_result result = { 0 };
+	int r = image_load(run, fd, what, options, &result, err);
+
+	if (r < 0)
+		return err->number
+			       ? r
+			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
+	for (size_t i = 0; r == 0 && i < result.n_images; i++) {
+		const char *const one[] = { name, NULL };
+		char *const *own = result.images[i].names;
+
+		r = home_image_record(home, run, &result.images[i],
+				      name ? one : (const char *const *)own, err);
+	}
+	if (r < 0)
+		load_result_done(&result);
+	else
+		*ret_result = result;
+	return r;
+}
+
 int home_image_load(struct home *home, int fd, const char *what, const char *name,
 		    const struct call *call, char **ret_json, struct err *err)
 {
 	AUTO(store_run_close) struct store_run *run = NULL;
 	AUTO_FREE char *full = NULL;
+	struct load_options options = { .one = name };
 	struct load_result result = { 0 };
-	int r;
+	int r = name ? image_ref_parse(name, &full, err) : 0;
 
-	if (name) {
-		r = image_ref_parse(name, &full, err);
-		if (r < 0)
-			return r;
-	}
-	r = store_run_open(home->store, call_cancel(call), &run, err);
 	if (r == 0)
-		r = image_load(run, fd, what, &result, err);
+		r = store_run_open(home->store, call_cancel(call), &run, err);
+	if (r == 0)
+		r = home_image_bring_in(home, run, fd, what, &options, full, &result, err);
 	if (r < 0)
-		return err->number
-			       ? r
-			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
-	if (full && result.n_images != 1) {
-		r = err_set(err, ERR_INVALID, "'%s' holds %zu images, so one name does not fit",
-			    what, result.n_images);
-		goto out;
-	}
-	for (size_t i = 0; r == 0 && i < result.n_images; i++) {
-		const char *const one[] = { full, NULL };
-		char *const *own = result.images[i].names;
-
-		r = home_image_record(home, run, &result.images[i],
-				      full ? one : (const char *const *)own, err);
-	}
-	if (r == 0)
-		r = load_json(&result, full, ret_json, err);
-out:
+		return r;
+	r = load_json(&result, full, ret_json, err);
 	load_result_done(&result);
 	return r;
 }

@@ -196,9 +196,12 @@ int home_image_open(struct home *home, struct store_run *run, const char *text,
 		    const struct call *call, struct image **ret_image, char **ret_digest,
 		    struct err *err)
 {
+	AUTO_FREE char *imported = NULL;
 	struct state_image row = { 0 };
-	int r = home_image_find_or_load(home, text, call, &row, err);
+	int r = import_image(home, run, text, &imported, err);
 
+	if (r >= 0)
+		r = home_image_find_or_load(home, imported ? imported : text, call, &row, err);
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);
 	if (r == 0)

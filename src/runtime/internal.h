@@ -159,9 +159,28 @@ MUST_CHECK int home_image_record(struct home *home, struct store_run *run,
 MUST_CHECK int home_image_record_again(struct home *home, struct store_run *run,
 				       struct state_image *row, const struct image_files *known,
 				       struct err *err);
+/* Load an archive and record its images, under @name (full) instead of their own if it is given. */
+MUST_CHECK int home_image_bring_in(struct home *home, struct store_run *run, int fd,
+				   const char *what, const struct load_options *options,
+				   const char *name, struct load_result *ret_result,
+				   struct err *err);
 /* Its files as they were recorded; none: not known. */
 MUST_CHECK int home_image_known(struct home *home, const char *manifest_digest,
 				struct image_files *ret_files, struct err *err);
+
+/* ---- import.c: images that are files ---- */
+
+/* Make the path in "oci:DIR", "docker-archive:FILE" and "oci-archive:FILE" absolute. */
+MUST_CHECK int import_resolve(char **text, const char *user_dir, struct err *err);
+/**
+ * import_image() - Load the image that such a text means
+ * @ret_digest:	Of its manifest; owned by the caller
+ * @err:	PATH_NOT_FOUND; IMAGE: it holds none or several, or what is asked for is not there
+ *
+ * Return: 1; 0: the text means something else; negative.
+ */
+MUST_CHECK int import_image(struct home *home, struct store_run *run, const char *text,
+			    char **ret_digest, struct err *err);
 
 /* ---- launch.c ---- */
 

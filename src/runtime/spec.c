@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/arg.h"
 #include "json/json.h"
 #include "runtime/internal.h"
 
@@ -327,13 +328,6 @@ static int parse_labels(const struct json_at *root, struct spec *s, struct err *
 	return 0;
 }
 
-/* A path by its looks; docs/api/spec.md. */
-static bool looks_local(const char *image)
-{
-	return image[0] == '/' || strncmp(image, "./", 2) == 0 || strncmp(image, "../", 3) == 0 ||
-	       strncmp(image, "~/", 2) == 0 || strcmp(image, ".") == 0 || strcmp(image, "..") == 0;
-}
-
 static int parse_image(const struct json_at *root, struct spec *s, struct err *err)
 {
 	struct json_at at = json_member(root, "image");
@@ -347,7 +341,7 @@ static int parse_image(const struct json_at *root, struct spec *s, struct err *e
 	if (json_is_string(at.value)) {
 		r = copy_str(root, "image", &s->image, err);
 		if (r == 0)
-			s->image_is_path = looks_local(s->image);
+			s->image_is_path = image_arg_is_local(s->image);
 	} else {
 		r = keys_check(&at, image_keys, image_later, err);
 		if (r == 0)
@@ -407,7 +401,7 @@ static int parse_mount(const struct json_at *at, const char *target, struct spec
 	r = keys_check(at, mount_keys, mount_later, err);
 	if (r == 0)
 		r = copy_str(at, "bind", &m->source, err);
-	if (r == 0 && (!m->source || !looks_local(m->source)))
+	if (r == 0 && (!m->source || !image_arg_is_local(m->source)))
 		return json_complain(at, err, "'bind' must be the path of a folder");
 	m->nodev = true;
 	if (r == 0)
@@ -614,6 +608,8 @@ int spec_resolve(struct spec *spec, const char *home_dir, struct err *err)
 
 	if (spec->image_is_path)
 		r = resolve_folder(&spec->image, home_dir, true, err);
+	else
+		r = import_resolve(&spec->image, home_dir, err);
 	for (size_t i = 0; r == 0 && i < spec->n_mounts; i++)
 		r = resolve_folder(&spec->mounts[i].source, home_dir, false, err);
 	return r;

@@ -159,7 +159,7 @@ static int load(struct fixture *f, const struct buf *b, struct load_result *r)
 	AUTO_CLOSE int fd = io_memfd("archive", b->data, b->len);
 
 	ASSERT(fd >= 0);
-	return image_load(f->run, fd, "test.tar", r, &f->err);
+	return image_load(f->run, fd, "test.tar", NULL, r, &f->err);
 }
 
 static void add_blob(struct buf *b, const char *hex, const struct buf *data)
