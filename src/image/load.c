@@ -105,7 +105,8 @@ int image_load(struct store_run *run, int fd, const char *what, const struct loa
 
 	if (options)
 		l.options = *options;
-	if (archive_open(&l.archive, run, fd, what, err) < 0 || find_images(&l, err) < 0 ||
+	if (platform_parse(NULL, &l.want, err) < 0 ||
+	    archive_open(&l.archive, run, fd, what, err) < 0 || find_images(&l, err) < 0 ||
 	    cancel_check(run->cancel, err) < 0)
 		return -err->code;
 	if (store_all(&l, &r, err) < 0) {

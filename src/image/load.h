@@ -4,6 +4,7 @@
 
 #include "image/archive.h"
 #include "image/docs.h"
+#include "image/platform.h"
 
 /*
  * An image_load() under way: load.c puts into the store what load_find.c finds in the archive.
@@ -25,10 +26,12 @@ struct found {
 struct loader {
 	struct store_run *run; /* borrowed */
 	const char *what;      /* borrowed: name of the archive, for messages */
+	struct platform want;
 	struct load_options options;
 	struct archive archive;
 	struct found *found; /* owned */
 	size_t n_found;
+	size_t n_entries; /* of all nested indexes that were looked at */
 };
 
 void loader_done(struct loader *l);

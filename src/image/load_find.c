@@ -14,14 +14,6 @@
 #include "image/load_v1.h"
 #include "json/json.h"
 
-#if defined(__x86_64__)
-#define HOST_ARCH "amd64"
-#elif defined(__aarch64__)
-#define HOST_ARCH "arm64"
-#else
-#error "unknown architecture"
-#endif
-
 #define LISTED_BYTES 240 /* of the names in an error */
 
 static struct found *new_found(struct loader *l)
@@ -282,10 +274,10 @@ static bool is_picked(const struct loader *l, const char *name)
 	       image_ref_parse(name, &have, &ignored) == 0 && strcmp(want, have) == 0;
 }
 
-static bool fits_host(const struct index_entry *e)
+/* How well does it fit what is wanted? Negative: not at all. */
+static int rank(const struct loader *l, const struct index_entry *e)
 {
-	return !e->skip && (!e->os || strcmp(e->os, "linux") == 0) &&
-	       (!e->architecture || strcmp(e->architecture, HOST_ARCH) == 0);
+	return e->skip ? -1 : platform_rank(&l->want, e->os, e->architecture, e->variant);
 }
 
 static bool same_name(const struct index_entry *a, const struct index_entry *b)
@@ -294,17 +286,44 @@ static bool same_name(const struct index_entry *a, const struct index_entry *b)
 }
 
 /* An image of another platform is taken if its archive has none of that name for this one. */
-static bool has_better(const struct index *x, size_t i)
+static bool has_better(const struct loader *l, const struct index *x, size_t i)
 {
+	if (rank(l, &x->entries[i]) >= 0)
+		return false;
 	for (size_t k = 0; k < x->n_entries; k++) {
-		if (fits_host(&x->entries[k]) && !fits_host(&x->entries[i]) &&
-		    same_name(&x->entries[k], &x->entries[i]))
+		if (rank(l, &x->entries[k]) >= 0 && same_name(&x->entries[k], &x->entries[i]))
 			return true;
 	}
 	return false;
 }
 
 /* ---- the archive's documents ---------------------------------------------------------- */
+
+static int follow(struct loader *l, const struct index_entry *e, unsigned depth,
+		  struct member **ret, struct err *err);
+
+/* The entry that fits best and is in the archive. */
+static int follow_best(struct loader *l, struct index *x, unsigned depth, struct member **ret,
+		       struct err *err)
+{
+	l->n_entries += x->n_entries;
+	if (l->n_entries > INDEX_ENTRIES_MAX)
+		return err_set(err, ERR_INVALID, "limit-exceeded: entries of indexes");
+	for (size_t tries = 0; tries < x->n_entries && !*ret; tries++) {
+		struct index_entry *best = NULL;
+
+		for (size_t i = 0; i < x->n_entries; i++) {
+			if (rank(l, &x->entries[i]) > (best ? rank(l, best) : -1))
+				best = &x->entries[i];
+		}
+		if (!best)
+			return 0;
+		if (follow(l, best, depth, ret, err) < 0)
+			return -(int)err->code;
+		best->skip = true; /* it has been tried */
+	}
+	return 0;
+}
 
 /* The manifest that an entry means; NULL: it is not in the archive. */
 static int follow(struct loader *l, const struct index_entry *e, unsigned depth,
@@ -328,11 +347,7 @@ static int follow(struct loader *l, const struct index_entry *e, unsigned depth,
 		return err_set(err, ERR_INVALID, "limit-exceeded: indexes inside each other");
 	if (index_parse(m->doc.data, m->doc.len, &l->run->store->limits, &x, err) < 0)
 		return -err->code;
-	for (size_t i = 0; i < x.n_entries && !*ret; i++) {
-		if (fits_host(&x.entries[i]) && follow(l, &x.entries[i], depth + 1, ret, err) < 0)
-			return -err->code;
-	}
-	return 0;
+	return follow_best(l, &x, depth + 1, ret, err);
 }
 
 /* For errors: "a:1, b:2". */
@@ -359,7 +374,7 @@ static int load_index(struct loader *l, const struct member *doc, struct listed 
 	for (size_t i = 0; i < x.n_entries; i++) {
 		struct member *m = NULL;
 
-		if (x.entries[i].skip || has_better(&x, i))
+		if (x.entries[i].skip || has_better(l, &x, i))
 			continue;
 		list_name(names, x.entries[i].name);
 		if (!is_picked(l, x.entries[i].name))
@@ -420,10 +435,11 @@ static int nothing_found(const struct loader *l, const struct heads *h, const st
 			       "%s holds no image '%.100s': what is in it has no name; leave the "
 			       "tag out",
 			       l->what, l->options.pick);
-	if (h->index || h->docker || h->v1)
-		return err_set(err, ERR_INVALID,
-			       "platform-unavailable: %s holds no image for linux/" HOST_ARCH,
-			       l->what);
+	if (h->index || h->docker || h->v1) {
+		err_set(err, ERR_INVALID, "platform-unavailable: %s holds no image for %s/%s",
+			l->what, l->want.os, l->want.arch);
+		return err_reason(err, "platform-unavailable");
+	}
 	return err_set(err, ERR_INVALID,
 		       "%s is no image archive: neither manifest.json nor index.json is in it",
 		       l->what);

@@ -9,12 +9,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "image/arg.h"
 #include "runtime/internal.h"
 
 static bool is_file(const struct image_arg *arg)
 {
 	return arg->kind == IMAGE_ARG_LAYOUT || arg->kind == IMAGE_ARG_ARCHIVE;
+}
+
+bool import_is_archive(const char *path)
+{
+	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	uint8_t head[512];
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 || io_pread_full(fd, head, sizeof(head), 0) != (ssize_t)sizeof(head))
+		return false;
+	return memcmp(head, gzip, sizeof(gzip)) == 0 || memcmp(head, zstd, sizeof(zstd)) == 0 ||
+	       memcmp(head + 257, "ustar", 5) == 0;
 }
 
 static int path_missing(const char *path, int sys, struct err *err)

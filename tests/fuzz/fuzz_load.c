@@ -49,6 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct loader l = { .run = &run, .what = "fuzz", .archive = { .run = &run, .dir_fd = -1 } };
 	struct err err = ERR_INIT;
 
+	if (platform_parse("linux/amd64", &l.want, &err) < 0)
+		return 0;
 	while (size > 1) {
 		size_t len = strnlen((const char *)data + 1, size - 1);
 		const uint8_t *line = memchr(data + 1, '\n', len);
