@@ -38,6 +38,8 @@ extern const struct image_limits image_limits_max;
 MUST_CHECK int store_open(int home_fd, const struct image_limits *limits, struct store **ret_store,
 			  struct err *err);
 void store_close(struct store *store);
+/* `images.keep_blobs`: from now on keep compressed layers too, so that they can be saved as they came. */
+void store_keep_blobs(struct store *store, bool keep);
 DEFINE_AUTO(struct store *, store_close);
 
 /*
