@@ -159,6 +159,9 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 	struct load_result result = { 0 };
 	int r;
 
+	r = home_settings_check(home, err); /* it has limits of images */
+	if (r < 0)
+		return r;
 	if (name) {
 		r = image_ref_parse(name, &full, err);
 		if (r < 0)
