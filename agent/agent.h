@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/loop.h"
+#include "hostclock.h"
 #include "proto/agent.h"
 
 /*
@@ -14,16 +15,29 @@
  * blocks.  Whatever may block on files of the guest happens in the child of a session,
  * between fork() and execve().
  */
+struct client;
 struct control;
 struct server;
 struct session;
+struct worker;
+
+/* The root disk that stands still for a copy; see freezer.h. */
+struct freezer {
+	struct worker *worker; /* owned, while freezing or thawing */
+	loop_id thaw;	       /* it thaws by itself */
+	bool frozen;
+	void (*done)(void *user, int r); /* who waits for it; NULL: nobody */
+	void *user;
+};
 
 struct agent {
-	struct loop *loop;	  /* owned */
-	struct boot_spec boot;	  /* owned */
-	struct control *control;  /* owned; the stream to the host */
-	struct server *server;	  /* owned; listens for clients */
-	struct session *sessions; /* owned list */
+	struct loop *loop;	 /* owned */
+	struct boot_spec boot;	 /* owned */
+	struct control *control; /* owned; the stream to the host */
+	struct server *server;	 /* owned; listens for clients */
+	struct client *clients;	 /* owned list */
+	uint32_t n_clients;
+	struct session *sessions; /* owned list, newest first */
 	uint64_t last_session;	  /* sessions count up from 1 */
 	uint32_t n_live;	  /* sessions that started and whose end was not told yet */
 	int cgroup_fd;		  /* owned; root of the cgroup tree, -1 if there is none */
@@ -31,8 +45,15 @@ struct agent {
 	int console_fd;		  /* owned; non-blocking, -1 if there is none */
 	int children_fd;	  /* owned; signalfd of SIGCHLD */
 	loop_id reap_id;	  /* more children to reap than one batch */
-	bool stopping;
+	size_t buffer_bytes;	  /* of rings and input, see BUFFERS_MAX */
+	struct hostclock hostclock;
+	struct freezer freezer;
+	bool stopping; /* shutdown has begun: no more programs */
+	bool draining; /* no more programs, but those that run go on */
 };
+
+/* All rings and input buffers together; those of ended sessions give way to others. */
+#define BUFFERS_MAX (32u << 20) /* bytes */
 
 /**
  * fail() - Fill a failure and return -1, so that `return fail(...)` is the whole error path

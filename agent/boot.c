@@ -71,9 +71,7 @@ static int take_hello(const struct frame *f)
 	struct hello h;
 	int r = f->type == FRAME_HELLO ? hello_decode(f->payload, f->len, &h) : -EPROTO;
 
-	if (r < 0)
-		return r;
-	return h.min > AGENT_PROTO_MAX || h.max < AGENT_PROTO_MIN ? -EPROTONOSUPPORT : 0;
+	return r < 0 ? r : hello_agree(&h);
 }
 
 static int read_message(int fd, struct buf *in, struct buf *message)

@@ -125,6 +125,23 @@ static void become(const struct child_args *c, const struct user *u, const char 
 		report(c, "user", errno, spec, "become user");
 }
 
+/* Late, so that a low limit hits the program and not us; before root is given up. */
+static void set_rlimits(const struct child_args *c)
+{
+	for (size_t i = 0; i < c->req->n_rlimits; i++) {
+		const struct exec_rlimit *l = &c->req->rlimits[i];
+		struct rlimit limit = {
+			.rlim_cur = l->soft == RLIMIT_NONE ? RLIM_INFINITY : (rlim_t)l->soft,
+			.rlim_max = l->hard == RLIMIT_NONE ? RLIM_INFINITY : (rlim_t)l->hard,
+		};
+		char number[16];
+
+		(void)snprintf(number, sizeof(number), "%u", l->resource);
+		if (setrlimit((int)l->resource, &limit) < 0)
+			report(c, "limit", errno, number, "set resource limit");
+	}
+}
+
 static const char *kind_of_exec(int sys, const char *path)
 {
 	struct stat st;
@@ -177,6 +194,7 @@ static _Noreturn void child_main(const struct child_args *c)
 	set_fds(c, &user);
 	if (make_env(c, &user, &env) < 0)
 		report(c, "no-memory", ENOMEM, name, "make the environment of");
+	set_rlimits(c);
 	become(c, &user, spec);
 	if (chdir(cwd) < 0)
 		report(c, "bad-cwd", errno, cwd, "enter the working directory");

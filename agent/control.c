@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 
 #include "base/io.h"
+#include "requests.h"
 #include "shutdown.h"
 #include "stream.h"
 
-#define PING_MAX 64   /* bytes */
-#define LAST_MS	 1000 /* for the host to read the last words */
+#define LAST_MS 1000 /* for the host to read the last words */
 
 struct control {
 	struct agent *agent; /* borrowed */
@@ -30,17 +30,11 @@ static void on_frame(void *user, const struct frame *f)
 		else
 			shutdown_begin(c->agent, req.grace_ms);
 		return;
-	case FRAME_PING:
-		if (f->len > PING_MAX ||
-		    frame_add(&c->stream.out, FRAME_PONG, 0, f->payload, f->len) < 0)
-			stream_refuse(&c->stream, "protocol", f->type);
-		else
-			stream_push(&c->stream);
-		return;
 	case FRAME_ERROR: /* an older host */
 		return;
 	default:
-		stream_unsupported(&c->stream, f->type);
+		if (!requests_quick(c->agent, &c->stream, f))
+			stream_unsupported(&c->stream, f->type);
 	}
 }
 

@@ -42,12 +42,13 @@ static void reap(void *user)
 
 	a->reap_id = 0;
 	for (; n < REAP_BATCH; n++) {
+		struct rusage use;
 		int status;
-		pid_t pid = waitpid(-1, &status, WNOHANG);
+		pid_t pid = wait4(-1, &status, WNOHANG, &use);
 
 		if (pid <= 0)
 			break;
-		session_reaped(a, pid, status);
+		session_reaped(a, pid, status, &use);
 	}
 	if (n == REAP_BATCH)
 		defer(a->loop, reap, a, &a->reap_id);

@@ -5,7 +5,7 @@
 #include <linux/vm_sockets.h>
 #include <sys/socket.h>
 
-#include "session.h"
+#include "client.h"
 
 #define BACKLOG	     128 /* connections */
 #define ACCEPT_BATCH 16	 /* of one event */
@@ -25,7 +25,7 @@ static void on_event(void *user, uint32_t events)
 
 		if (fd < 0)
 			return;
-		session_accept(s->agent, fd);
+		client_accept(s->agent, fd);
 	}
 }
 

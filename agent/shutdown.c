@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "control.h"
+#include "freezer.h"
 #include "session.h"
 
 #define KILL_NS (2 * NS_PER_S) /* for killed processes to go and last output to be taken */
@@ -51,6 +52,7 @@ void shutdown_begin(struct agent *a, uint32_t grace_ms)
 	if (a->stopping)
 		return;
 	a->stopping = true;
+	freezer_end(a);
 	(void)kill(-1, SIGTERM);
 	session_hang_up_terminals(a);
 	(void)kill(-1, SIGCONT); /* a stopped program could not take it */

@@ -203,10 +203,15 @@ void stream_refuse(struct stream *s, const char *code, uint16_t type)
 	stream_push(s);
 }
 
-void stream_unsupported(struct stream *s, uint16_t type)
+void stream_answer(struct stream *s, const char *code, uint16_t type)
 {
 	if (s->dead || s->broken)
 		return;
-	put_error(s, "unsupported", type);
+	put_error(s, code, type);
 	stream_push(s);
+}
+
+void stream_unsupported(struct stream *s, uint16_t type)
+{
+	stream_answer(s, "unsupported", type);
 }

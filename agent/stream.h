@@ -62,7 +62,9 @@ void stream_resume(struct stream *s);
 
 /* Send FRAME_ERROR @code about a frame of @type, then lose the stream. */
 void stream_refuse(struct stream *s, const char *code, uint16_t type);
-/* Send FRAME_ERROR `unsupported`; the stream goes on. */
+/* Send FRAME_ERROR @code about a frame of @type; the stream goes on. */
+void stream_answer(struct stream *s, const char *code, uint16_t type);
+/* The same with `unsupported`. */
 void stream_unsupported(struct stream *s, uint16_t type);
 
 #endif /* AGENT_STREAM_H */

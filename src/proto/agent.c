@@ -9,9 +9,8 @@
 #include "proto/frame.h"
 #include "proto/internal.h"
 
-#define LIST_MAX   65536 /* strings of argv or environment */
-#define SIGNAL_MAX 64	 /* Linux: SIGRTMAX */
-#define CODE_MAX   255	 /* of an exit code */
+#define SIGNAL_MAX 64  /* Linux: SIGRTMAX */
+#define CODE_MAX   255 /* of an exit code */
 
 void str_list_done(struct str_list *l)
 {
@@ -65,6 +64,13 @@ int hello_decode(const void *payload, size_t len, struct hello *x)
 		r = -EPROTO;
 	}
 	return r;
+}
+
+int hello_agree(const struct hello *peer)
+{
+	uint32_t version = peer->max < AGENT_PROTO_MAX ? peer->max : AGENT_PROTO_MAX;
+
+	return version < peer->min || version < AGENT_PROTO_MIN ? -EPROTONOSUPPORT : (int)version;
 }
 
 static const struct field failure_fields[] = {
@@ -121,120 +127,6 @@ int shutdown_request_encode(struct buf *b, const struct shutdown_request *x)
 int shutdown_request_decode(const void *payload, size_t len, struct shutdown_request *x)
 {
 	return message_decode(payload, len, &shutdown_message, x);
-}
-
-static const struct field exec_fields[] = {
-	{ 1, FIELD_LIST, offsetof(struct exec_request, argv), .max = LIST_MAX },
-	{ 2, FIELD_LIST, offsetof(struct exec_request, env), .max = LIST_MAX },
-	{ 3, FIELD_STR, offsetof(struct exec_request, cwd) },
-	{ 4, FIELD_STR, offsetof(struct exec_request, user) },
-	{ 5, FIELD_BOOL, offsetof(struct exec_request, main) },
-	{ 6, FIELD_BOOL, offsetof(struct exec_request, stdin_open) },
-	{ 7, FIELD_BOOL, offsetof(struct exec_request, tty) },
-	{ 8, FIELD_U16, offsetof(struct exec_request, size.rows) },
-	{ 9, FIELD_U16, offsetof(struct exec_request, size.cols) },
-	{ 10, FIELD_STR, offsetof(struct exec_request, term) },
-	{ 11, FIELD_U64, offsetof(struct exec_request, timeout_ms) },
-	{ 12, FIELD_U64, offsetof(struct exec_request, kill_after_ms) },
-};
-static const struct message exec_message = MESSAGE(struct exec_request, exec_fields);
-
-void exec_request_done(struct exec_request *r)
-{
-	if (r)
-		message_done(&exec_message, r);
-}
-
-int exec_request_encode(struct buf *b, const struct exec_request *x)
-{
-	return message_frame(b, FRAME_OPEN_EXEC, &exec_message, x);
-}
-
-int exec_request_decode(const void *payload, size_t len, struct exec_request *x)
-{
-	int r = message_decode(payload, len, &exec_message, x);
-
-	if (r >= 0 && x->argv.n == 0) {
-		exec_request_done(x);
-		r = -EPROTO;
-	}
-	return r;
-}
-
-static const struct field started_fields[] = {
-	{ 1, FIELD_U64, offsetof(struct exec_started, session) },
-	{ 2, FIELD_U32, offsetof(struct exec_started, pid) },
-};
-static const struct message started_message = MESSAGE(struct exec_started, started_fields);
-
-int exec_started_encode(struct buf *b, const struct exec_started *x)
-{
-	return message_frame(b, FRAME_STARTED, &started_message, x);
-}
-
-int exec_started_decode(const void *payload, size_t len, struct exec_started *x)
-{
-	return message_decode(payload, len, &started_message, x);
-}
-
-static const struct field exited_fields[] = {
-	{ 1, FIELD_U32, offsetof(struct exec_exited, code), .max = CODE_MAX },
-	{ 2, FIELD_U32, offsetof(struct exec_exited, signal), .max = SIGNAL_MAX },
-	{ 3, FIELD_BOOL, offsetof(struct exec_exited, core) },
-	{ 4, FIELD_BOOL, offsetof(struct exec_exited, timed_out) },
-	{ 5, FIELD_BOOL, offsetof(struct exec_exited, oom) },
-	{ 6, FIELD_BOOL, offsetof(struct exec_exited, pipes_open) },
-};
-static const struct message exited_message = MESSAGE(struct exec_exited, exited_fields);
-
-int exec_exited_encode(struct buf *b, const struct exec_exited *x)
-{
-	return message_frame(b, FRAME_EXITED, &exited_message, x);
-}
-
-int exec_exited_decode(const void *payload, size_t len, struct exec_exited *x)
-{
-	return message_decode(payload, len, &exited_message, x);
-}
-
-static const struct field tty_size_fields[] = {
-	{ 1, FIELD_U16, offsetof(struct tty_size, rows) },
-	{ 2, FIELD_U16, offsetof(struct tty_size, cols) },
-};
-static const struct message tty_size_message = MESSAGE(struct tty_size, tty_size_fields);
-
-int tty_size_encode(struct buf *b, const struct tty_size *x)
-{
-	return message_frame(b, FRAME_RESIZE, &tty_size_message, x);
-}
-
-int tty_size_decode(const void *payload, size_t len, struct tty_size *x)
-{
-	return message_decode(payload, len, &tty_size_message, x);
-}
-
-struct signal_number {
-	uint32_t signal;
-};
-static const struct field signal_fields[] = {
-	{ 1, FIELD_U32, offsetof(struct signal_number, signal), .max = SIGNAL_MAX },
-};
-static const struct message signal_message = MESSAGE(struct signal_number, signal_fields);
-
-int signal_encode(struct buf *b, uint32_t signal)
-{
-	struct signal_number x = { .signal = signal };
-
-	return message_frame(b, FRAME_SIGNAL, &signal_message, &x);
-}
-
-int signal_decode(const void *payload, size_t len, uint32_t *signal)
-{
-	struct signal_number x;
-	int r = message_decode(payload, len, &signal_message, &x);
-
-	*signal = x.signal;
-	return r;
 }
 
 static const struct field error_fields[] = {

@@ -29,10 +29,16 @@
 #define AGENT_BOOT_MAX	   (16u << 20) /* bytes of a boot message */
 #define AGENT_FS_TAG	   "msb"       /* tag of the one virtio-fs device */
 
+/*
+ * Each end keeps the two versions before its own.  New fields are optional, new frames are
+ * answered by `unsupported`; what needs more than that gets a bit of `features`.
+ */
 struct hello {
 	uint32_t min, max;
 	uint64_t features;
 };
+/* The version that @peer and we speak: the highest that both know. -EPROTONOSUPPORT: none. */
+MUST_CHECK int hello_agree(const struct hello *peer);
 
 /* A list of strings; items[n] is NULL. Made by str_list_add() and the decoders only. */
 struct str_list {
@@ -107,6 +113,23 @@ struct tty_size {
 	uint16_t rows, cols;
 };
 
+/* What becomes of a program whose client goes away. */
+enum on_disconnect {
+	ON_DISCONNECT_KILL,   /* HUP, and KILL of its cgroup after two seconds */
+	ON_DISCONNECT_HANGUP, /* HUP; what survives it goes on */
+	ON_DISCONNECT_KEEP,   /* nothing: another client may attach */
+	ON_DISCONNECT_MAX
+};
+
+#define RLIMIT_NONE	   UINT64_MAX /* no limit */
+#define EXEC_RLIMITS	   16	      /* resources of Linux; RLIMIT_CPU is 0, RLIMIT_RTTIME 15 */
+#define EXEC_CPU_MILLI_MAX 64000      /* 64 CPUs */
+
+struct exec_rlimit {
+	uint32_t resource;   /* RLIMIT_*, below EXEC_RLIMITS */
+	uint64_t soft, hard; /* RLIMIT_NONE: none */
+};
+
 struct exec_request {
 	struct str_list argv; /* at least one */
 	struct str_list env;  /* "K=V", on top of the boot message's */
@@ -119,23 +142,57 @@ struct exec_request {
 	char *term;	      /* tty: TERM if the guest has none; may be NULL */
 	uint64_t timeout_ms;  /* 0: none; TERM, then KILL after kill_after_ms */
 	uint64_t kill_after_ms;
+	enum on_disconnect on_disconnect;
+	bool wait_pipes;	     /* the end of the output is waited for without limit */
+	struct exec_rlimit *rlimits; /* owned */
+	size_t n_rlimits;
+	uint64_t memory_max; /* bytes of the session's cgroup; 0: no limit */
+	uint32_t pids_max;   /* 0: no limit */
+	uint32_t cpu_milli;  /* thousandths of a CPU; 0: no limit */
+	uint64_t time_ns;    /* the host's wall clock, since the epoch; 0: unknown */
 };
 void exec_request_done(struct exec_request *r);
 
+/* Join a session; the answer is FRAME_STARTED, then output from these offsets on. */
+struct attach_request {
+	uint64_t session;
+	uint64_t out_from, err_from; /* bytes since its start; OFFSET_END: only what comes now */
+	bool watch;		     /* no input, signals, resize; never holds the program back */
+	bool steal;		     /* take the input from who has it */
+	uint64_t time_ns;	     /* as in exec_request */
+};
+#define OFFSET_END UINT64_MAX
+
+/* Bytes of a channel that are gone, in front of the next ones. */
+struct output_gap {
+	uint32_t type; /* FRAME_STDOUT, FRAME_STDERR, FRAME_TTY */
+	uint64_t bytes;
+};
+
+struct tcp_request {
+	uint16_t port;
+	uint64_t time_ns; /* as in exec_request */
+};
+
 struct exec_started {
 	uint64_t session;
-	uint32_t pid;
+	uint32_t pid;		     /* 0: it has ended */
+	uint64_t out_from, err_from; /* offsets of the first bytes to come, gaps included */
+	bool tty;
 };
 
 struct exec_exited {
 	uint32_t code;	 /* 0..255; with signal: 128 + signal */
 	uint32_t signal; /* 0: exited by itself */
 	bool core, timed_out, oom, pipes_open;
+	uint64_t duration_ns;	     /* from the start to the end of the program */
+	uint64_t user_us, system_us; /* CPU time of it and its children */
+	uint64_t max_rss;	     /* bytes */
 };
 
 /* FRAME_ERROR */
 struct proto_error {
-	char code[24]; /* "protocol", "unsupported", "busy", "stopping" */
+	char code[24]; /* "protocol", "unsupported", "busy", "stopping", "draining", "watching" */
 	uint32_t type; /* of the frame it answers */
 };
 
@@ -151,6 +208,12 @@ MUST_CHECK int shutdown_request_encode(struct buf *b, const struct shutdown_requ
 MUST_CHECK int shutdown_request_decode(const void *payload, size_t len, struct shutdown_request *x);
 MUST_CHECK int exec_request_encode(struct buf *b, const struct exec_request *x);
 MUST_CHECK int exec_request_decode(const void *payload, size_t len, struct exec_request *x);
+MUST_CHECK int attach_request_encode(struct buf *b, const struct attach_request *x);
+MUST_CHECK int attach_request_decode(const void *payload, size_t len, struct attach_request *x);
+MUST_CHECK int output_gap_encode(struct buf *b, const struct output_gap *x);
+MUST_CHECK int output_gap_decode(const void *payload, size_t len, struct output_gap *x);
+MUST_CHECK int tcp_request_encode(struct buf *b, const struct tcp_request *x);
+MUST_CHECK int tcp_request_decode(const void *payload, size_t len, struct tcp_request *x);
 MUST_CHECK int exec_started_encode(struct buf *b, const struct exec_started *x);
 MUST_CHECK int exec_started_decode(const void *payload, size_t len, struct exec_started *x);
 MUST_CHECK int exec_exited_encode(struct buf *b, const struct exec_exited *x);

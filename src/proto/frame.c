@@ -25,6 +25,22 @@ static void put_header(uint8_t *p, uint16_t type, uint16_t flags, uint32_t len)
 	put_le(p + 4, 4, len);
 }
 
+bool frame_is_known(uint16_t type)
+{
+	static const struct {
+		uint16_t first, last;
+	} known[] = {
+		{ FRAME_HELLO, FRAME_ERROR },		{ FRAME_BOOT, FRAME_PONG },
+		{ FRAME_OPEN_EXEC, FRAME_OPEN_ATTACH }, { FRAME_OPEN_TCP, FRAME_TCP_EOF },
+		{ FRAME_LAUNCH_PROGRESS, FRAME_STOP },	{ FRAME_OPEN_REQUESTS, FRAME_THAW },
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (type >= known[i].first && type <= known[i].last)
+			return true;
+	return false;
+}
+
 int frame_add(struct buf *b, uint16_t type, uint16_t flags, const void *payload, size_t len)
 {
 	uint8_t header[FRAME_HEADER];

@@ -2,6 +2,7 @@
 #ifndef PROTO_FRAME_H
 #define PROTO_FRAME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,7 +22,7 @@ enum frame_type {
 	FRAME_HELLO = 1, /* both ways, first: struct hello */
 	FRAME_ERROR = 2, /* both ways: struct proto_error; the stream ends unless `unsupported` */
 
-	/* control stream: agent connects to AGENT_CONTROL_PORT of the host at boot */
+	/* control stream: agent connects to AGENT_CONTROL_PORT of the host at boot; takes requests too */
 	FRAME_BOOT = 16,	/* to agent, once: struct boot_spec, in frames with FLAG_MORE */
 	FRAME_PROGRESS = 17,	/* from agent: a boot stage was passed: text */
 	FRAME_READY = 18,	/* from agent: sessions may be opened */
@@ -29,7 +30,7 @@ enum frame_type {
 	FRAME_SESSION = 20,	/* from agent: struct session_event */
 	FRAME_SHUTDOWN = 21,	/* to agent: struct shutdown_request */
 	FRAME_FLUSHED = 22,	/* from agent: disks are clean, the power may be cut */
-	FRAME_PING = 23,	/* to agent: any payload up to 64 bytes */
+	FRAME_PING = 23,	/* to agent, request stream too: any payload up to 64 bytes */
 	FRAME_PONG = 24,	/* from agent: the same payload */
 
 	/* exec stream: a client connects to AGENT_PORT of the guest */
@@ -45,6 +46,29 @@ enum frame_type {
 	FRAME_RESIZE = 41,	 /* to guest: struct tty_size */
 	FRAME_SIGNAL = 42,	 /* to guest: number */
 	FRAME_EXITED = 43,	 /* from guest, last: struct exec_exited */
+	FRAME_TIMED_OUT = 44,	 /* from guest: the program is being ended; EXITED follows */
+	FRAME_GAP = 45,		 /* from guest: struct output_gap */
+	FRAME_OPEN_ATTACH = 46,	 /* to guest, once: struct attach_request */
+
+	/* stream to a TCP port of the guest's loopback */
+	FRAME_OPEN_TCP = 48,  /* to guest, once: struct tcp_request */
+	FRAME_CONNECTED = 49, /* from guest; or FRAME_FAILED */
+	FRAME_TCP_DATA = 50,  /* both ways: bytes */
+	FRAME_TCP_EOF = 51,   /* both ways: no more bytes this way */
+
+	/* request stream: requests one after the other, each with one answer; see request.h */
+	FRAME_OPEN_REQUESTS = 80, /* to guest, once: struct requests_open */
+	FRAME_DONE = 81,	  /* from guest: done; or FRAME_FAILED */
+	FRAME_SESSIONS = 82,	  /* to guest */
+	FRAME_SESSION_LIST = 83,  /* from guest: struct session_list */
+	FRAME_STATS = 84,	  /* to guest */
+	FRAME_STATS_REPLY = 85,	  /* from guest: struct guest_stats */
+	FRAME_KILL = 86,	  /* to guest: struct kill_request */
+	FRAME_DRAIN = 87,	  /* to guest: struct drain_request */
+	FRAME_CLOCK = 88,	  /* to guest: struct clock_request */
+	FRAME_WAIT_PORT = 89,	  /* to guest: struct wait_port_request */
+	FRAME_FREEZE = 90,	  /* to guest: the root disk stands still until THAW, or 5 s */
+	FRAME_THAW = 91,	  /* to guest */
 
 	/* ready pipe and control socket of msb-sandbox, see launch.h */
 	FRAME_LAUNCH_PROGRESS = 64, /* from monitor: struct launch_progress */
@@ -52,6 +76,9 @@ enum frame_type {
 	FRAME_LAUNCH_FAILED = 66,   /* from monitor, last: struct failure */
 	FRAME_STOP = 67,	    /* to monitor: struct stop_request */
 };
+
+/* The type is one of the above, for whatever end. */
+bool frame_is_known(uint16_t type);
 
 struct frame {
 	uint16_t type, flags;

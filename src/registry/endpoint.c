@@ -87,6 +87,7 @@ int endpoint_init(struct endpoint *e, const struct registry_options *options,
 	const struct registry_host *config;
 	int r;
 
+	auth_init(&e->auth);
 	e->is_mirror = mirror != NULL;
 	config = mirror ? NULL : endpoint_config(options, host);
 	e->insecure = !mirror &&
@@ -100,11 +101,12 @@ int endpoint_init(struct endpoint *e, const struct registry_options *options,
 		e->insecure = host_is_loopback(e->name) || (config && config->insecure);
 	}
 	e->tls.unverified = e->insecure;
-	return trust_load(e, options, config, err);
+	return trust_load(e, options, http, config, "/etc", err);
 }
 
 void endpoint_done(struct endpoint *e)
 {
+	auth_done(&e->auth);
 	free(e->name);
 	free(e->repository);
 	free(e->base[0]);

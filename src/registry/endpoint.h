@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "registry/auth.h"
 #include "registry/http.h"
 
 /* One place that has the repository: a mirror, or the registry itself. */
@@ -17,6 +18,7 @@ struct endpoint {
 	struct http_tls tls; /* borrows the following */
 	struct buf ca;
 	char *client_cert, *client_key;
+	struct auth auth;
 	/* Any thread. */
 	atomic_uint base_known; /* 1 + index of the base that answers; 0: not known yet */
 	atomic_bool gone;	/* a mirror that failed or lied */

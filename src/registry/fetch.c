@@ -58,15 +58,18 @@ const char *registry_source(struct registry *r)
 }
 
 /* The request at one base of the endpoint. */
-static int ask_base(struct registry *r, struct endpoint *e, unsigned base, struct fetch *f,
-		    struct http_answer *a, struct err *err)
+static int ask_base(struct registry *r, struct endpoint *e, unsigned base, const char *header,
+		    struct fetch *f, struct http_answer *a, struct err *err)
 {
 	AUTO_FREE char *url = NULL;
-	struct http_request req = {
-		.accept = f->accept, .from = f->done, .tls = e->tls, .sink = &f->sink
-	};
+	struct http_request req = { .accept = f->accept,
+				    .authorization = header,
+				    .from = f->done,
+				    .tls = e->tls,
+				    .sink = &f->sink };
 
-	if (asprintf(&url, "%s/%s/%s", e->base[base], e->repository, f->path) < 0) {
+	if (asprintf(&url, "%s/%s%s%s", e->base[base], e->repository, *e->repository ? "/" : "",
+		     f->path) < 0) {
 		url = NULL;
 		return err_no_memory(err);
 	}
@@ -74,34 +77,56 @@ static int ask_base(struct registry *r, struct endpoint *e, unsigned base, struc
 	return http_fetch(r->http, &req, a, err);
 }
 
-static int ask(struct registry *r, struct endpoint *e, struct fetch *f, struct http_answer *a,
-	       struct err *err)
+/* The request, at the base that answers. */
+static int ask(struct registry *r, struct endpoint *e, const char *header, struct fetch *f,
+	       struct http_answer *a, struct err *err)
 {
 	unsigned known = atomic_load(&e->base_known);
-	int res = ask_base(r, e, known ? known - 1 : 0, f, a, err);
+	int res = ask_base(r, e, known ? known - 1 : 0, header, f, a, err);
 
 	if (known == 0 && !(res < 0 && a->unreached)) {
 		atomic_store(&e->base_known, 1u);
 	} else if (known == 0 && e->base[1] && !cancel_fired(r->options.cancel)) {
 		http_answer_done(a);
-		res = ask_base(r, e, 1, f, a, err);
+		res = ask_base(r, e, 1, header, f, a, err);
 		if (!(res < 0 && a->unreached))
 			atomic_store(&e->base_known, 2u);
 	}
 	return res;
 }
 
+/* The request with what the endpoint wants to know; it may ask once. */
+static int ask_as(struct registry *r, struct endpoint *e, struct fetch *f, struct http_answer *a,
+		  struct err *err)
+{
+	for (unsigned n = 0;; n++) {
+		AUTO(secret_free) char *header = NULL;
+		uint64_t generation;
+		int res = auth_header(r, e, &header, &generation, a, err);
+
+		if (res < 0)
+			return res;
+		http_answer_done(a);
+		res = ask(r, e, header, f, a, err);
+		if (res < 0 || a->head.status != 401 || n > 0)
+			return res;
+		res = auth_renew(r, e, generation, a, err);
+		if (res < 0)
+			return res;
+	}
+}
+
 /* One try. */
 static int attempt(struct registry *r, struct endpoint *e, struct fetch *f, struct http_answer *a,
 		   struct err *err)
 {
-	int res = ask(r, e, f, a, err);
+	int res = ask_as(r, e, f, a, err);
 
 	if (res < 0)
 		return res;
 	if (a->head.status < 200 || a->head.status > 299) {
 		a->again = retry_status(a->head.status);
-		return status_tell(a, e->name, f->what, err);
+		return status_tell(a, e, f->what, err);
 	}
 	if (f->size != UINT64_MAX && f->done < f->size) {
 		a->again = true;
@@ -122,7 +147,7 @@ static int wait_ms(struct registry *r, uint64_t ms, struct err *err)
 	return cancel_fired(r->options.cancel) ? fail_cancelled(err) : 0;
 }
 
-static int fetch_from(struct registry *r, struct endpoint *e, struct fetch *f, struct err *err)
+int fetch_from(struct registry *r, struct endpoint *e, struct fetch *f, struct err *err)
 {
 	struct retry retry = { 0 };
 	uint32_t random = 0;

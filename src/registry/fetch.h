@@ -35,4 +35,7 @@ struct fetch {
 /* Ask one place after the other, each as often as makes sense. */
 MUST_CHECK int fetch(struct registry *r, struct fetch *f, struct err *err);
 
+/* Ask one of them. */
+MUST_CHECK int fetch_from(struct registry *r, struct endpoint *e, struct fetch *f, struct err *err);
+
 #endif /* REGISTRY_FETCH_H */

@@ -11,6 +11,7 @@
  */
 #include "registry/http.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "registry/curl.h"
 #include "registry/fail.h"
+#include "registry/file.h"
 #include "registry/trouble.h"
 #include "registry/url.h"
 
@@ -149,6 +151,22 @@ const struct curl *http_curl(const struct http *h)
 	return &h->curl;
 }
 
+int http_add_system_ca(const struct http *h, struct buf *ca)
+{
+	AUTO(buf_done) struct buf text = { 0 };
+	CURL *easy = h->curl.curl_easy_init();
+	char *path = NULL;
+	int r = -ENOENT;
+
+	if (!easy)
+		return -ENOMEM;
+	if (h->curl.curl_easy_getinfo(easy, CURLINFO_CAINFO, &path) == CURLE_OK && path)
+		r = file_read(AT_FDCWD, path, SYSTEM_CA_MAX, &text);
+	h->curl.curl_easy_cleanup(easy);
+	/* A system without that file has a folder, which libcurl reads itself. */
+	return r < 0 ? 0 : buf_add(ca, text.data, text.len);
+}
+
 void http_answer_done(struct http_answer *a)
 {
 	buf_done(&a->error);
@@ -163,10 +181,10 @@ static size_t on_header(char *line, size_t size, size_t n, void *user)
 		return size * n;
 	if (r == -E2BIG)
 		IGNORE_RESULT(err_set(t->err, ERR_PROTOCOL, "%s: a header of more than %lu bytes",
-				      t->url->host, HEAD_BYTES_MAX));
+				      t->url->name, HEAD_BYTES_MAX));
 	else
 		IGNORE_RESULT(
-			err_set(t->err, ERR_PROTOCOL, "%s: a broken header line", t->url->host));
+			err_set(t->err, ERR_PROTOCOL, "%s: a broken header line", t->url->name));
 	t->stop = fail_protocol(t->err);
 	return 0;
 }
@@ -231,6 +249,8 @@ static bool is_stalled(struct transfer *t)
 static int drive(struct transfer *t, struct conn *c, CURLcode *ret_code)
 {
 	const struct curl *curl = &t->http->curl;
+	uint64_t stall_ms = t->http->times->stall_ms;
+	int ms = stall_ms < HTTP_POLL_MS ? (int)stall_ms : HTTP_POLL_MS; /* for is_stalled() */
 	struct curl_waitfd cancel = { .fd = cancel_fd(t->http->cancel),
 				      .events = CURL_WAIT_POLLIN };
 	int running = 1, left;
@@ -249,8 +269,7 @@ static int drive(struct transfer *t, struct conn *c, CURLcode *ret_code)
 			return -ECANCELED;
 		if (is_stalled(t))
 			return 1;
-		if (curl->curl_multi_poll(c->multi, &cancel, cancel.fd >= 0, HTTP_POLL_MS, NULL) !=
-		    CURLM_OK)
+		if (curl->curl_multi_poll(c->multi, &cancel, cancel.fd >= 0, ms, NULL) != CURLM_OK)
 			return -ENOMEM;
 	}
 }
@@ -348,7 +367,7 @@ static int judge(struct transfer *t, struct conn *c, int r, CURLcode code)
 {
 	const struct curl *curl = &t->http->curl;
 	struct http_answer *a = t->answer;
-	struct trouble trouble = { .host = t->url->host,
+	struct trouble trouble = { .host = t->url->name,
 				   .tls = t->url->tls,
 				   .code = code,
 				   .why = t->why,
@@ -426,14 +445,14 @@ static int follow(struct http *h, struct http_request *req, const struct http_an
 		return err_no_memory(err);
 	if (r < 0) {
 		(void)err_set(err, ERR_PROTOCOL,
-			      "%s: redirects to what is no http or https address", url->host);
+			      "%s: redirects to what is no http or https address", url->name);
 		return fail_protocol(err);
 	}
 	if (req->form || (url->tls && !next.tls)) {
 		(void)err_set(err, ERR_PROTOCOL,
 			      req->form ? "%s: redirects a request for a token, to %s"
 					: "%s: redirects from https to plain http, to %s",
-			      url->host, next.host);
+			      url->name, next.name);
 		return fail_protocol(err);
 	}
 	if (strcmp(url->origin, next.origin) != 0) {
@@ -466,7 +485,7 @@ int http_fetch(struct http *h, const struct http_request *req, struct http_answe
 		if (r < 0 || !is_redirect(&a->head))
 			return r;
 		if (n == HTTP_MAX_REDIRECTS) {
-			(void)err_set(err, ERR_PROTOCOL, "%s: more than %d redirects", url.host,
+			(void)err_set(err, ERR_PROTOCOL, "%s: more than %d redirects", url.name,
 				      HTTP_MAX_REDIRECTS);
 			return fail_protocol(err);
 		}

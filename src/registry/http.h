@@ -29,9 +29,12 @@ DEFINE_AUTO(struct http *, http_free);
 /* The library, for url_parse(). */
 const struct curl *http_curl(const struct http *h);
 
+/* Append what the system trusts, as far as it is one file. 0 or -ENOMEM. */
+MUST_CHECK int http_add_system_ca(const struct http *h, struct buf *ca);
+
 /* How one server is trusted. All borrowed. */
 struct http_tls {
-	const struct buf *own_ca;	      /* PEM, added to the system's; NULL: none */
+	const struct buf *own_ca;	      /* PEM, all; NULL: the system's */
 	const char *client_cert, *client_key; /* files; NULL: none */
 	bool unverified;		      /* take any certificate */
 };

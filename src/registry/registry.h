@@ -118,7 +118,10 @@ MUST_CHECK int registry_login_check(const struct registry_options *options, cons
 MUST_CHECK int registry_login_store(int home_fd, const char *host, const char *user,
 				    const char *secret, struct err *err);
 MUST_CHECK int registry_login_forget(int home_fd, const char *host, struct err *err);
-/* All that are known: @source is the file or helper they come from. Never a secret. */
+/*
+ * All that are known: @source is the file or helper they come from, @name may be "". Never a
+ * secret.  A negative value of @fn ends the list and is returned, with *err as it was.
+ */
 typedef int (*registry_login_fn)(void *user, const char *host, const char *name,
 				 const char *source);
 MUST_CHECK int registry_login_list(const struct registry_options *options, registry_login_fn fn,

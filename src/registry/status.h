@@ -2,9 +2,9 @@
 #ifndef REGISTRY_STATUS_H
 #define REGISTRY_STATUS_H
 
-#include "registry/http.h"
+#include "registry/endpoint.h"
 
 /* An answer that is not 2xx as an error. @what: what was asked for. */
-int status_tell(const struct http_answer *a, const char *name, const char *what, struct err *err);
+int status_tell(const struct http_answer *a, struct endpoint *e, const char *what, struct err *err);
 
 #endif /* REGISTRY_STATUS_H */

@@ -98,6 +98,9 @@ static const char *cause(const struct trouble *t, const char *why)
 		return "the name could not be resolved";
 	case CURLE_COULDNT_RESOLVE_PROXY:
 		return "the name of the proxy could not be resolved";
+	case CURLE_COULDNT_CONNECT:
+		return t->sys > 0 && strerrordesc_np((int)t->sys) ? strerrordesc_np((int)t->sys)
+								  : "no connection";
 	case CURLE_OPERATION_TIMEDOUT:
 		return t->answered ? "it became silent" : "no connection in time";
 	case CURLE_PARTIAL_FILE:

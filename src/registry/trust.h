@@ -5,15 +5,16 @@
 #include "registry/registry.h"
 
 struct endpoint;
+struct http;
 
 /**
  * trust_load() - Certificates for an endpoint, beside the system's
  * @config:	Its entry of config.json; may be NULL
- * @err:	A file that is named and cannot be read
- *
- * From the call, config.json, and certs.d/HOST of docker and of containers in /etc.
+ * @etc:	"/etc": certs.d/HOST of docker and containers in it is read, too
+ * @err:	A file that is named and cannot be used
  */
 MUST_CHECK int trust_load(struct endpoint *e, const struct registry_options *options,
-			  const struct registry_host *config, struct err *err);
+			  const struct http *http, const struct registry_host *config,
+			  const char *etc, struct err *err);
 
 #endif /* REGISTRY_TRUST_H */

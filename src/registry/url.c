@@ -13,6 +13,7 @@ void url_done(struct url *u)
 {
 	free(u->text);
 	free(u->host);
+	free(u->name);
 	free(u->origin);
 	*u = (struct url){ 0 };
 }
@@ -34,6 +35,7 @@ static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 	AUTO_FREE char *scheme = NULL;
 	AUTO_FREE char *port = NULL;
 	char *whole = NULL;
+	const char *start;
 	int r;
 
 	if ((r = part(curl, handle, CURLUPART_SCHEME, &scheme)) < 0 ||
@@ -53,7 +55,11 @@ static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 		return -EINVAL;
 	u->text = strdup(whole);
 	curl->curl_free(whole);
-	return u->text ? 0 : -ENOMEM;
+	if (!u->text)
+		return -ENOMEM;
+	start = strstr(u->text, "://") + 3;
+	u->name = strndup(start, strcspn(start, "/?#"));
+	return u->name ? 0 : -ENOMEM;
 }
 
 int url_parse(const struct curl *curl, const char *base, const char *text, struct url *ret)

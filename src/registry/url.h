@@ -12,6 +12,7 @@ struct curl;
 struct url {
 	char *text;   /* whole, normalised */
 	char *host;   /* lower case, an IPv6 address in brackets */
+	char *name;   /* host, and port if it is not the usual one: for messages and config */
 	char *origin; /* "https://host:443": equal for what is the same server */
 	bool tls;
 };

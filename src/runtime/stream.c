@@ -2,7 +2,8 @@
 /*
  * DOC: an exec stream
  *
- * Out: HELLO and OPEN_EXEC, then STDIN, STDIN_EOF, SIGNAL, RESIZE.  What the socket does not take
+ * Out: HELLO and OPEN_EXEC, OPEN_ATTACH or OPEN_TCP, then STDIN, STDIN_EOF, SIGNAL, RESIZE (TCP_DATA,
+ * TCP_EOF).  What the socket does not take
  * waits in `out`, at most OUT_MAX bytes: exec_stream_write() takes no more than fits, which is the
  * back pressure.  In: one frame at a time in `in`, which never holds more than the longest frame:
  * a reader that does not read stops the guest through the flow control of the connection.
@@ -32,14 +33,17 @@
 /* What may come next from the guest. */
 enum stream_state {
 	STREAM_HELLO,	/* its HELLO */
-	STREAM_OPENING, /* STARTED or FAILED */
-	STREAM_RUNNING, /* output, EXITED */
+	STREAM_OPENING, /* STARTED (CONNECTED) or FAILED */
+	STREAM_RUNNING, /* output, EXITED; TCP: data, the end of the connection */
 	STREAM_LAST,	/* nothing: END is to be told */
 	STREAM_OVER,	/* END was told; the descriptor is at rest */
 	STREAM_STATE_MAX,
 };
 
+enum stream_kind { STREAM_PROGRAM, STREAM_WATCH, STREAM_TCP };
+
 struct exec_stream {
+	enum stream_kind kind;
 	int fd;	  /* owned */
 	int wake; /* owned eventfd: `out` has bytes that the waiting thread does not know of */
 	/* reading thread only */
@@ -47,8 +51,10 @@ struct exec_stream {
 	struct buf in;
 	size_t used;	 /* bytes of `in` that the last event has borrowed */
 	struct buf json; /* of the last event */
+	uint64_t at[2];	 /* offsets of the next bytes of stdout (tty, TCP) and stderr */
+	bool eof;	 /* TCP: the other side sends no more */
 	int end_number;	 /* of END */
-	char end_text[160];
+	char end_text[512];
 	pthread_mutex_t lock;
 	/* under lock */
 	struct buf out;
@@ -73,6 +79,13 @@ static void flush_out(struct exec_stream *s)
 		buf_clear(&s->out);
 }
 
+/* Make room for a small frame: a caller that sends signals faster than they leave is told. */
+static bool has_slack(struct exec_stream *s)
+{
+	flush_out(s);
+	return s->out.len < OUT_MAX + OUT_SLACK;
+}
+
 static void flush_and_wake(struct exec_stream *s)
 {
 	uint64_t one = 1;
@@ -82,38 +95,85 @@ static void flush_and_wake(struct exec_stream *s)
 		IGNORE_RESULT(write(s->wake, &one, sizeof(one)) < 0); /* full: it is awake */
 }
 
-int exec_stream_new(int fd, const struct exec_request *request, struct exec_stream **ret_stream,
-		    struct err *err)
+/* Takes @fd over, also on failure. HELLO waits to be sent; what is to be opened follows it. */
+static int stream_new(int fd, enum stream_kind kind, bool writable, struct exec_stream **ret_stream,
+		      struct err *err)
 {
 	AUTO(exec_stream_close) struct exec_stream *s = calloc(1, sizeof(*s));
 	struct hello hello = { .min = AGENT_PROTO_MIN, .max = AGENT_PROTO_MAX };
-	int r;
 
 	if (!s) {
 		(void)close(fd);
 		return err_no_memory(err);
 	}
+	s->kind = kind;
 	s->fd = fd;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	buf_init(&s->in, FRAME_HEADER + FRAME_MAX_PAYLOAD);
 	buf_init(&s->json, 8192);
 	buf_init(&s->out, 2 * FRAME_HEADER + FRAME_MAX_PAYLOAD + OUT_MAX);
+	s->write_closed = !writable;
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->wake < 0)
-		return err_sys(err, errno, "start a program");
-	s->write_closed = !request->stdin_open;
-	r = hello_encode(&s->out, &hello);
-	if (r == 0)
-		r = exec_request_encode(&s->out, request);
-	if (r == -ENOMEM)
+		return err_sys(err, errno, "open a stream");
+	if (hello_encode(&s->out, &hello) < 0)
 		return err_no_memory(err);
+	*ret_stream = TAKE_PTR(s);
+	return 0;
+}
+
+/* @r is what encoding the opening message gave. */
+static int stream_begin(struct exec_stream *s, int r, struct exec_stream **ret_stream,
+			struct err *err)
+{
+	if (r < 0) {
+		exec_stream_close(s);
+		return err_no_memory(err);
+	}
+	flush_out(s);
+	*ret_stream = s;
+	return 0;
+}
+
+int exec_stream_new(int fd, struct exec_request *request, struct exec_stream **ret_stream,
+		    struct err *err)
+{
+	struct exec_stream *s = NULL;
+	int r = stream_new(fd, STREAM_PROGRAM, request->stdin_open, &s, err);
+
 	if (r < 0)
+		return r;
+	request->time_ns = clock_wall_ns();
+	r = exec_request_encode(&s->out, request);
+	if (r < 0 && r != -ENOMEM) {
+		exec_stream_close(s);
 		return err_set(err, ERR_INVALID,
 			       "arguments and environment of the program are longer than %u bytes",
 			       FRAME_MAX_PAYLOAD);
-	flush_out(s);
-	*ret_stream = TAKE_PTR(s);
-	return 0;
+	}
+	return stream_begin(s, r, ret_stream, err);
+}
+
+int exec_stream_attach(int fd, struct attach_request *request, struct exec_stream **ret_stream,
+		       struct err *err)
+{
+	struct exec_stream *s = NULL;
+	int r = stream_new(fd, request->watch ? STREAM_WATCH : STREAM_PROGRAM, !request->watch, &s,
+			   err);
+
+	if (r < 0)
+		return r;
+	request->time_ns = clock_wall_ns();
+	return stream_begin(s, attach_request_encode(&s->out, request), ret_stream, err);
+}
+
+int exec_stream_tcp(int fd, uint16_t port, struct exec_stream **ret_stream, struct err *err)
+{
+	struct tcp_request request = { .port = port, .time_ns = clock_wall_ns() };
+	struct exec_stream *s = NULL;
+	int r = stream_new(fd, STREAM_TCP, true, &s, err);
+
+	return r < 0 ? r : stream_begin(s, tcp_request_encode(&s->out, &request), ret_stream, err);
 }
 
 void exec_stream_close(struct exec_stream *s)
@@ -184,8 +244,11 @@ static int on_started(struct exec_stream *s, const struct frame *f, struct strea
 	if (exec_started_decode(f->payload, f->len, &x) < 0)
 		return -EPROTO;
 	s->state = STREAM_RUNNING;
+	s->at[0] = x.out_from;
+	s->at[1] = x.err_from;
 	json_begin(s, &o);
 	json_put_u64(&o, "session", x.session);
+	json_put_bool(&o, "tty", x.tty);
 	json_put_end(&o);
 	ev->type = STREAM_STARTED;
 	ev->number = x.pid;
@@ -225,14 +288,21 @@ static int on_exited(struct exec_stream *s, const struct frame *f, struct stream
 	json_put_bool(&o, "timed_out", x.timed_out);
 	json_put_bool(&o, "oom", x.oom);
 	json_put_bool(&o, "pipes_open", x.pipes_open);
+	json_put_u64(&o, "duration_ms", x.duration_ns / NS_PER_MS);
+	json_put_u64(&o, "user_us", x.user_us);
+	json_put_u64(&o, "system_us", x.system_us);
+	json_put_u64(&o, "max_rss_bytes", x.max_rss);
 	json_put_end(&o);
 	ev->type = STREAM_EXITED;
 	ev->number = x.code;
 	return json_event(s, &o, ev);
 }
 
-static int on_data(const struct frame *f, enum stream_channel channel, struct stream_event *ev)
+static int on_data(struct exec_stream *s, const struct frame *f, enum stream_channel channel,
+		   struct stream_event *ev)
 {
+	uint64_t *at = &s->at[channel == STREAM_STDERR];
+
 	if (f->len > FRAME_MAX_DATA)
 		return -EPROTO;
 	if (f->len == 0)
@@ -241,6 +311,23 @@ static int on_data(const struct frame *f, enum stream_channel channel, struct st
 	ev->channel = (int)channel;
 	ev->data = f->payload;
 	ev->len = f->len;
+	ev->number = (int64_t)*at;
+	*at += f->len;
+	return 1;
+}
+
+static int on_gap(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
+{
+	struct output_gap x;
+
+	if (output_gap_decode(f->payload, f->len, &x) < 0 || x.bytes > INT64_MAX)
+		return -EPROTO;
+	s->at[x.type == FRAME_STDERR] += x.bytes;
+	ev->type = STREAM_LOST;
+	ev->channel = x.type == FRAME_STDERR ? STREAM_STDERR
+		      : x.type == FRAME_TTY  ? STREAM_TTY
+					     : STREAM_STDOUT;
+	ev->number = (int64_t)x.bytes;
 	return 1;
 }
 
@@ -254,9 +341,13 @@ static int on_error(struct exec_stream *s, const struct frame *f)
 		return -EPROTO;
 	if (strcmp(x.code, "busy") == 0) {
 		ending(s, ERR_NR_BUSY, "the sandbox has too many programs already");
+	} else if (strcmp(x.code, "draining") == 0) {
+		ending(s, ERR_NR_NOT_RUNNING,
+		       "the sandbox takes no new programs: it is being drained");
 	} else if (strcmp(x.code, "stopping") == 0) {
 		ending(s, ERR_NR_NOT_RUNNING, "the sandbox is being stopped");
-	} else if (strcmp(x.code, "unsupported") != 0 || s->state != STREAM_RUNNING) {
+	} else if ((strcmp(x.code, "unsupported") != 0 && strcmp(x.code, "watching") != 0) ||
+		   s->state != STREAM_RUNNING) {
 		(void)snprintf(text, sizeof(text), "the agent refused the request: %s", x.code);
 		ending(s, ERR_NR_PROTOCOL, text);
 	}
@@ -269,7 +360,7 @@ static int on_hello(struct exec_stream *s, const struct frame *f)
 
 	if (hello_decode(f->payload, f->len, &x) < 0)
 		return -EPROTO;
-	if (x.min > AGENT_PROTO_MAX || x.max < AGENT_PROTO_MIN)
+	if (hello_agree(&x) < 0)
 		ending(s, ERR_NR_PROTOCOL,
 		       "the agent of the guest speaks another protocol version");
 	else
@@ -277,37 +368,92 @@ static int on_hello(struct exec_stream *s, const struct frame *f)
 	return 0;
 }
 
+static int simple_event(struct stream_event *ev, enum stream_event_type type, int64_t number)
+{
+	ev->type = type;
+	ev->number = number;
+	return 1;
+}
+
+static int take_opening(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
+{
+	if (f->type == FRAME_FAILED)
+		return on_failed(s, f, ev);
+	if (s->kind != STREAM_TCP)
+		return f->type == FRAME_STARTED ? on_started(s, f, ev) : -EPROTO;
+	if (f->type != FRAME_CONNECTED)
+		return -EPROTO;
+	s->state = STREAM_RUNNING;
+	return simple_event(ev, STREAM_STARTED, 0);
+}
+
+static int take_tcp(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
+{
+	struct failure x;
+
+	if (f->type == FRAME_FAILED && failure_decode(f->payload, f->len, &x) >= 0) {
+		ending(s, ERR_NR_IO, x.message);
+		return 0;
+	}
+	if (s->eof || f->type == FRAME_FAILED)
+		return -EPROTO;
+	if (f->type == FRAME_TCP_DATA)
+		return on_data(s, f, STREAM_STDOUT, ev);
+	s->eof = true;
+	ev->channel = STREAM_STDOUT;
+	return simple_event(ev, STREAM_DATA, (int64_t)s->at[0]); /* no bytes: its end */
+}
+
+/* A newer agent says what we do not know: it learns that. */
+static int take_other(struct exec_stream *s, uint16_t type)
+{
+	struct proto_error unsupported = { .code = "unsupported", .type = type };
+	int r = 0;
+
+	if (frame_is_known(type))
+		return -EPROTO;
+	(void)pthread_mutex_lock(&s->lock);
+	if (!s->broken)
+		r = has_slack(s) ? proto_error_encode(&s->out, &unsupported) : 0;
+	flush_out(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
 /* 1 = an event, 0 = none of this frame, -EPROTO: it may not come now, -ENOMEM. */
 static int take_frame(struct exec_stream *s, const struct frame *f, struct stream_event *ev)
 {
-	bool running = s->state == STREAM_RUNNING;
-
 	if (f->type == FRAME_ERROR)
 		return on_error(s, f);
 	if (s->state == STREAM_HELLO)
 		return f->type == FRAME_HELLO ? on_hello(s, f) : -EPROTO;
 	if (s->state == STREAM_OPENING)
-		return f->type == FRAME_STARTED	 ? on_started(s, f, ev)
-		       : f->type == FRAME_FAILED ? on_failed(s, f, ev)
-						 : -EPROTO;
-	if (!running)
+		return take_opening(s, f, ev);
+	if (s->state != STREAM_RUNNING)
 		return -EPROTO;
+	if (s->kind == STREAM_TCP &&
+	    (f->type == FRAME_TCP_DATA || f->type == FRAME_TCP_EOF || f->type == FRAME_FAILED))
+		return take_tcp(s, f, ev);
+	if (s->kind == STREAM_TCP)
+		return take_other(s, f->type);
 	switch (f->type) {
 	case FRAME_STDOUT:
-		return on_data(f, STREAM_STDOUT, ev);
+		return on_data(s, f, STREAM_STDOUT, ev);
 	case FRAME_STDERR:
-		return on_data(f, STREAM_STDERR, ev);
+		return on_data(s, f, STREAM_STDERR, ev);
 	case FRAME_TTY:
-		return on_data(f, STREAM_TTY, ev);
+		return on_data(s, f, STREAM_TTY, ev);
+	case FRAME_GAP:
+		return on_gap(s, f, ev);
 	case FRAME_EXITED:
 		return on_exited(s, f, ev);
+	case FRAME_TIMED_OUT:
+		return simple_event(ev, STREAM_TIMEOUT, 0);
 	case FRAME_STDIN_CLOSED:
 		stop_writing(s);
-		ev->type = STREAM_STDIN_ERROR;
-		ev->number = EPIPE;
-		return 1;
+		return simple_event(ev, STREAM_STDIN_ERROR, EPIPE);
 	default:
-		return -EPROTO;
+		return take_other(s, f->type);
 	}
 }
 
@@ -352,7 +498,10 @@ static int fill_in(struct exec_stream *s, struct err *err)
 	}
 	if (n < 0 && errno == EAGAIN)
 		return 0;
-	ending(s, ERR_NR_EXEC_LOST, "the sandbox ended while the program was running");
+	if (s->kind == STREAM_TCP)
+		ending(s, s->eof ? 0 : ERR_NR_IO, s->eof ? "" : "the connection was lost");
+	else
+		ending(s, ERR_NR_EXEC_LOST, "the sandbox ended while the program was running");
 	return 0;
 }
 
@@ -435,7 +584,8 @@ int exec_stream_write(struct exec_stream *s, const void *data, size_t len, size_
 		size_t chunk = len - n < STDIN_CHUNK ? len - n : STDIN_CHUNK;
 
 		chunk = chunk < room ? chunk : room;
-		r = frame_add(&s->out, FRAME_STDIN, 0, (const uint8_t *)data + n, chunk);
+		r = frame_add(&s->out, s->kind == STREAM_TCP ? FRAME_TCP_DATA : FRAME_STDIN, 0,
+			      (const uint8_t *)data + n, chunk);
 		if (r == 0)
 			n += chunk;
 		flush_out(s);
@@ -454,7 +604,8 @@ int exec_stream_close_write(struct exec_stream *s, struct err *err)
 
 	(void)pthread_mutex_lock(&s->lock);
 	if (!s->write_closed && !s->broken)
-		r = frame_add(&s->out, FRAME_STDIN_EOF, 0, NULL, 0);
+		r = frame_add(&s->out, s->kind == STREAM_TCP ? FRAME_TCP_EOF : FRAME_STDIN_EOF, 0,
+			      NULL, 0);
 	if (r == 0)
 		s->write_closed = true;
 	flush_and_wake(s);
@@ -462,17 +613,21 @@ int exec_stream_close_write(struct exec_stream *s, struct err *err)
 	return r < 0 ? err_no_memory(err) : 0;
 }
 
-/* Make room for a small frame: a caller that sends signals faster than they leave is told. */
-static bool has_slack(struct exec_stream *s)
+/* It has a program, and may do more than look. */
+static int check_program(const struct exec_stream *s, const char *what, struct err *err)
 {
-	flush_out(s);
-	return s->out.len < OUT_MAX + OUT_SLACK;
+	if (s->kind == STREAM_PROGRAM)
+		return 0;
+	return err_set(err, ERR_INVALID, "%s: the stream %s", what,
+		       s->kind == STREAM_WATCH ? "only watches its session" : "has no program");
 }
 
 int exec_stream_signal(struct exec_stream *s, int signo, struct err *err)
 {
-	int r = 0;
+	int r = check_program(s, "signal", err);
 
+	if (r < 0)
+		return r;
 	if (signo < 1 || signo > MAX_SIGNAL)
 		return err_set(err, ERR_INVALID, "there is no signal %d", signo);
 	(void)pthread_mutex_lock(&s->lock);
@@ -486,8 +641,10 @@ int exec_stream_signal(struct exec_stream *s, int signo, struct err *err)
 int exec_stream_resize(struct exec_stream *s, int rows, int cols, struct err *err)
 {
 	struct tty_size size = { .rows = (uint16_t)rows, .cols = (uint16_t)cols };
-	int r = 0;
+	int r = check_program(s, "resize", err);
 
+	if (r < 0)
+		return r;
 	if (rows < 1 || rows > UINT16_MAX || cols < 1 || cols > UINT16_MAX)
 		return err_set(err, ERR_INVALID, "%d x %d is no size of a terminal", rows, cols);
 	(void)pthread_mutex_lock(&s->lock);

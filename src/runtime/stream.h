@@ -11,7 +11,7 @@
 #include "proto/agent.h"
 
 /*
- * One program of the guest, over one connection to the agent.  Nothing here blocks but
+ * One program of the guest, or one TCP connection to it, over one connection to the agent.  Nothing here blocks but
  * exec_stream_wait().  One thread reads; exec_stream_write() and the calls below it may come from one
  * other thread.
  */
@@ -22,16 +22,18 @@ enum stream_event_type {
 	STREAM_STARTED = 1,
 	STREAM_DATA = 2,
 	STREAM_STDIN_ERROR = 3,
+	STREAM_TIMEOUT = 4,
 	STREAM_EXITED = 5,
 	STREAM_FAILED = 6,
 	STREAM_PROGRESS = 14,
 	STREAM_END = 15,
+	STREAM_LOST = 16,
 };
 enum stream_channel { STREAM_STDOUT = 1, STREAM_STDERR = 2, STREAM_TTY = 3 };
 
 struct stream_event {
 	enum stream_event_type type;
-	int channel;	  /* DATA: enum stream_channel */
+	int channel;	  /* DATA, LOST: enum stream_channel */
 	const void *data; /* borrowed until the next call of exec_stream_next() */
 	size_t len;
 	const char *json; /* borrowed likewise; NULL: none */
@@ -41,11 +43,20 @@ struct stream_event {
 /**
  * exec_stream_new() - Begin an exec on a connection
  * @fd:		Connected to the agent, non-blocking; taken over, also on failure
- * @request:	Borrowed for the call
+ * @request:	Borrowed for the call; the time is set
  * @err:	INVALID (longer than a frame), UNAVAILABLE
  */
-MUST_CHECK int exec_stream_new(int fd, const struct exec_request *request,
+MUST_CHECK int exec_stream_new(int fd, struct exec_request *request,
 			       struct exec_stream **ret_stream, struct err *err);
+/* The same with a session that is there already. */
+MUST_CHECK int exec_stream_attach(int fd, struct attach_request *request,
+				  struct exec_stream **ret_stream, struct err *err);
+/*
+ * The same with a TCP port of the guest: STARTED, then DATA both ways; DATA without bytes is the
+ * end of what comes.  END once both directions have ended.
+ */
+MUST_CHECK int exec_stream_tcp(int fd, uint16_t port, struct exec_stream **ret_stream,
+			       struct err *err);
 void exec_stream_close(struct exec_stream *s);
 DEFINE_AUTO(struct exec_stream *, exec_stream_close);
 

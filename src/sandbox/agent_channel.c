@@ -112,7 +112,7 @@ static const char *take_hello(struct agent_channel *c, const struct frame *f)
 
 	if (f->type != FRAME_HELLO || hello_decode(f->payload, f->len, &hello) < 0)
 		return "it did not say hello";
-	if (hello.min > AGENT_PROTO_MAX || hello.max < AGENT_PROTO_MIN)
+	if (hello_agree(&hello) < 0)
 		return "its protocol version is not ours";
 	c->state = CHANNEL_BOOTING;
 	return NULL;
@@ -159,6 +159,7 @@ static const char *take_ready(struct agent_channel *c, const struct frame *f)
 		c->events->flushed(c->user);
 		return NULL;
 	case FRAME_PONG:
+	case FRAME_DONE:
 		return NULL;
 	case FRAME_ERROR:
 		return "it found an error in what we sent";

@@ -7,6 +7,7 @@
 #include "proto/cbor.h"
 #include "proto/frame.h"
 #include "proto/launch.h"
+#include "proto/request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -86,6 +87,49 @@ static int decode_exec(const struct frame *f)
 	}
 }
 
+/* Of all that a client may send, and what it is answered. */
+static int decode_request(const struct frame *f)
+{
+	struct attach_request attach;
+	struct output_gap gap;
+	struct tcp_request tcp;
+	struct requests_open open;
+	struct session_list list;
+	struct guest_stats stats;
+	struct kill_request kill;
+	struct drain_request drain;
+	struct clock_request clock;
+	struct wait_port_request port;
+	int r;
+
+	switch (f->type) {
+	case FRAME_OPEN_ATTACH:
+		return attach_request_decode(f->payload, f->len, &attach);
+	case FRAME_GAP:
+		return output_gap_decode(f->payload, f->len, &gap);
+	case FRAME_OPEN_TCP:
+		return tcp_request_decode(f->payload, f->len, &tcp);
+	case FRAME_OPEN_REQUESTS:
+		return requests_open_decode(f->payload, f->len, &open);
+	case FRAME_SESSION_LIST:
+		r = session_list_decode(f->payload, f->len, &list);
+		session_list_done(&list);
+		return r;
+	case FRAME_STATS_REPLY:
+		return guest_stats_decode(f->payload, f->len, &stats);
+	case FRAME_KILL:
+		return kill_request_decode(f->payload, f->len, &kill);
+	case FRAME_DRAIN:
+		return drain_request_decode(f->payload, f->len, &drain);
+	case FRAME_CLOCK:
+		return clock_request_decode(f->payload, f->len, &clock);
+	case FRAME_WAIT_PORT:
+		return wait_port_request_decode(f->payload, f->len, &port);
+	default:
+		return 1;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct frame f;
@@ -98,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		while (cbor_skip(&c) == 0)
 			;
-		if (decode_control(&f) > 0 && decode_exec(&f) > 0) {
+		if (decode_control(&f) > 0 && decode_exec(&f) > 0 && decode_request(&f) > 0) {
 			IGNORE_RESULT(launch_progress_decode(f.payload, f.len, &progress));
 			IGNORE_RESULT(stop_request_decode(f.payload, f.len, &stop));
 		}

@@ -106,9 +106,10 @@ TEST(a_program_from_start_to_end)
 	ev = next(&a);
 	ASSERT_EQ(ev.type, STREAM_STARTED);
 	ASSERT_EQ(ev.number, 99);
-	ASSERT_STR(ev.json, "{\"session\":4}");
+	ASSERT_STR(ev.json, "{\"session\":4,\"tty\":false}");
 	ev = next(&a);
 	ASSERT_EQ(ev.channel, STREAM_STDOUT);
+	ASSERT_EQ(ev.number, 0);
 	ASSERT(ev.len == 3 && memcmp(ev.data, "out", 3) == 0);
 	ev = next(&a);
 	ASSERT_EQ(ev.channel, STREAM_STDERR);
@@ -184,7 +185,6 @@ TEST(a_hostile_agent_ends_the_stream)
 		{ "frame for the other end", FRAME_STDIN, "a", 1 },
 		{ "started twice", FRAME_STARTED, "a", 1 },
 		{ "bad exited", FRAME_EXITED, "\xff", 1 },
-		{ "unknown", 999, "", 0 },
 	};
 
 	for_cases(c, cases) {
@@ -197,6 +197,105 @@ TEST(a_hostile_agent_ends_the_stream)
 		expect_end(&a, ERR_NR_PROTOCOL);
 		finish(&a);
 	}
+}
+
+TEST(what_a_newer_agent_says_is_answered_and_skipped)
+{
+	struct proto_error e;
+	struct frame f;
+	uint8_t got[8192];
+	struct agent a;
+	ssize_t n;
+	int64_t took;
+
+	begin(&a, false);
+	say_started(&a);
+	say(&a, 999, "x", 1);
+	say_exited(&a, 0);
+	ASSERT_EQ(next(&a).type, STREAM_STARTED);
+	ASSERT_EQ(next(&a).type, STREAM_EXITED);
+	n = recv(a.fd, got, sizeof(got), MSG_DONTWAIT);
+	ASSERT(n > 0);
+	for (size_t at = 0; at < (size_t)n; at += (size_t)took) {
+		took = frame_next(got + at, (size_t)n - at, &f);
+		ASSERT(took > 0);
+	}
+	ASSERT_EQ(f.type, FRAME_ERROR);
+	ASSERT_EQ(proto_error_decode(f.payload, f.len, &e), 0);
+	ASSERT_STR(e.code, "unsupported");
+	ASSERT_EQ(e.type, 999);
+	expect_end(&a, 0);
+	finish(&a);
+}
+
+TEST(offsets_begin_where_the_agent_says_and_count_what_is_lost)
+{
+	struct attach_request req = { .session = 4, .watch = true };
+	struct exec_started started = { .session = 4, .out_from = 100, .err_from = 7 };
+	struct output_gap gap = { .type = FRAME_STDOUT, .bytes = 50 };
+	struct hello hello = { .min = 1, .max = 1 };
+	struct err err = ERR_INIT;
+	struct stream_event ev;
+	struct agent a;
+	size_t n = 0;
+	int fds[2];
+
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ASSERT_EQ(io_set_nonblock(fds[0], 1), 0);
+	a = (struct agent){ .fd = fds[1] };
+	buf_init(&a.out, 1u << 20);
+	ASSERT_EQ(exec_stream_attach(fds[0], &req, &a.s, &err), 0);
+	ASSERT_EQ(hello_encode(&a.out, &hello), 0);
+	ASSERT_EQ(exec_started_encode(&a.out, &started), 0);
+	ASSERT_EQ(output_gap_encode(&a.out, &gap), 0);
+	push(&a, a.out.len);
+	say(&a, FRAME_STDOUT, "abc", 3);
+	say(&a, FRAME_STDERR, "d", 1);
+	say(&a, FRAME_STDOUT, "e", 1);
+	say(&a, FRAME_TIMED_OUT, "", 0);
+	ASSERT_EQ(next(&a).type, STREAM_STARTED);
+	ev = next(&a);
+	ASSERT(ev.type == STREAM_LOST && ev.channel == STREAM_STDOUT && ev.number == 50);
+	ASSERT_EQ(next(&a).number, 150);
+	ASSERT_EQ(next(&a).number, 7);
+	ASSERT_EQ(next(&a).number, 153);
+	ASSERT_EQ(next(&a).type, STREAM_TIMEOUT);
+	/* Who watches does nothing else. */
+	ASSERT_EQ(exec_stream_signal(a.s, 15, &err), -ERR_INVALID);
+	ASSERT_EQ(exec_stream_resize(a.s, 1, 1, &err), -ERR_INVALID);
+	ASSERT_EQ(exec_stream_write(a.s, "x", 1, &n, &err), 0);
+	ASSERT_EQ(n, 1); /* dropped */
+	finish(&a);
+}
+
+TEST(a_connection_ends_when_both_directions_have)
+{
+	struct hello hello = { .min = 1, .max = 1 };
+	struct err err = ERR_INIT;
+	struct stream_event ev;
+	struct agent a;
+	int fds[2];
+
+	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ASSERT_EQ(io_set_nonblock(fds[0], 1), 0);
+	a = (struct agent){ .fd = fds[1] };
+	buf_init(&a.out, 1u << 20);
+	ASSERT_EQ(exec_stream_tcp(fds[0], 80, &a.s, &err), 0);
+	ASSERT_EQ(hello_encode(&a.out, &hello), 0);
+	push(&a, a.out.len);
+	say(&a, FRAME_CONNECTED, "", 0);
+	say(&a, FRAME_TCP_DATA, "abc", 3);
+	say(&a, FRAME_TCP_EOF, "", 0);
+	ASSERT_EQ(next(&a).type, STREAM_STARTED);
+	ev = next(&a);
+	ASSERT(ev.type == STREAM_DATA && ev.len == 3);
+	ev = next(&a);
+	ASSERT(ev.type == STREAM_DATA && ev.len == 0 && ev.number == 3);
+	ASSERT_EQ(exec_stream_next(a.s, &ev, &err), 0);
+	(void)close(a.fd);
+	a.fd = -1;
+	expect_end(&a, 0);
+	finish(&a);
 }
 
 TEST(output_before_started_is_refused)
