@@ -77,7 +77,7 @@ static int add_doc(struct save *s, const struct sha *sha, const struct buf *doc,
 	return r > 0 ? 0 : add_member(s, name, doc->data, doc->len, err);
 }
 
-/* The image as a start would find it: documents by their digests, all pieces there. */
+/* Documents by their digests, and all pieces there. */
 static int read_image(struct save *s, struct saving *v, struct err *err)
 {
 	AUTO(image_free) struct image *checked = NULL;

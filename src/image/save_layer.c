@@ -199,12 +199,16 @@ static int compress_layer(struct save *s, struct saved_layer *l, int to, struct 
 	return 0;
 }
 
-static int not_exact(struct err *err)
+static int not_exact(const struct sha *original, struct err *err)
 {
+	char text[DIGEST_TEXT_MAX];
+
 	err_set(err, ERR_INVALID,
 		"the image would get another digest: its compressed layers are not kept\n"
 		"leave out --exact, or set images.keep_blobs in config.json and pull it again");
-	return err_reason(err, "digest-changes");
+	err_reason(err, "digest-changes");
+	digest_text(original->b, text);
+	return err_detail(err, ERR_NR_IMAGE, text);
 }
 
 static int add_anew(struct save *s, const struct saved_layer *l, struct err *err)
@@ -239,7 +243,7 @@ static int compress_anew(struct save *s, struct saved_layer *l, const struct sha
 	if (compress_layer(s, l, fd, err) < 0)
 		return -err->code;
 	if (s->o->exact && memcmp(&l->blob, original, sizeof(*original)) != 0)
-		return not_exact(err);
+		return not_exact(original, err);
 	r = save_note_blob(s, &l->blob);
 	if (r < 0)
 		return err_no_memory(err);
@@ -282,7 +286,7 @@ int save_layer(struct save *s, const struct sha *diff_id, const struct sha *orig
 		r = copy_kept(s, kept, original, err);
 	} else if (s->o->compress == SAVE_NONE || (plain && s->o->compress == SAVE_AS_IT_IS)) {
 		if (!plain && s->o->exact)
-			return not_exact(err);
+			return not_exact(original, err);
 		l.kind = COMPRESS_NONE;
 		l.blob = *diff_id;
 		store_blob_name(diff_id->b, name);

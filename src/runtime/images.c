@@ -144,8 +144,8 @@ int home_image_find(struct home *home, const char *text, struct state_image *ret
 
 #define USE_INTERVAL_NS (3600 * NS_PER_S) /* between two notes of use, which cost a write */
 
-static int find_or_load(struct home *home, const char *text, const struct call *call,
-			struct state_image *ret_row, struct err *err)
+int home_image_find_or_load(struct home *home, const char *text, const struct call *call,
+			    struct state_image *ret_row, struct err *err)
 {
 	struct err loading = ERR_INIT;
 	AUTO_FREE char *full = NULL;
@@ -197,7 +197,7 @@ int home_image_open(struct home *home, struct store_run *run, const char *text,
 		    struct err *err)
 {
 	struct state_image row = { 0 };
-	int r = find_or_load(home, text, call, &row, err);
+	int r = home_image_find_or_load(home, text, call, &row, err);
 
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);

@@ -147,6 +147,9 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 /* By reference, or by a digest that may be shortened. IMAGE_NOT_FOUND; INVALID: not just one */
 MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
 			       struct err *err);
+/* The same; an image that is delivered with the program is loaded first if it must be. */
+MUST_CHECK int home_image_find_or_load(struct home *home, const char *text, const struct call *call,
+				       struct state_image *ret_image, struct err *err);
 /**
  * home_image_open() - The image of a spec, which names no folder
  * @run:	Holds it; to be closed when a row says who keeps it

@@ -48,6 +48,15 @@ MUST_CHECK int home_spec_check(struct home *home, const char *spec, char **ret_n
 MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, const char *name,
 			       const struct call *call, char **ret_json, struct err *err);
 MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
+/* Where an archive goes: to a descriptor, or to a file that appears when it is whole. */
+struct save_to {
+	const char *path; /* borrowed; NULL: @fd */
+	int fd;		  /* borrowed */
+};
+/* As msb_save(). */
+MUST_CHECK int home_image_save(struct home *home, const char *const *names,
+			       const struct save_to *to, const char *options,
+			       const struct call *call, char **ret_json, struct err *err);
 /* [{"name","id","status","reason","ephemeral","exit_code","created_at",...}] */
 MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
 /* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first, then wait for that. */

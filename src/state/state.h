@@ -40,6 +40,10 @@ struct state_image {
 	unsigned used_by;	     /* sandboxes that keep it; of a record that comes out */
 };
 void state_image_done(struct state_image *image);
+static inline void state_image_done_auto(struct state_image *image)
+{
+	state_image_done(image);
+}
 /* -ENOMEM */
 MUST_CHECK int state_image_copy(const struct state_image *image, struct state_image *ret_copy);
 
