@@ -51,8 +51,8 @@ static int copy_token(const struct json_at *entry, const char *key, char **ret, 
 
 	if (r < 0 || !text || !*text)
 		return r;
-	if (strlen(text) > LOGIN_SECRET_MAX)
-		return json_complain(entry, err, "%s is too long", key);
+	if (!login_plain(text, LOGIN_SECRET_MAX))
+		return json_complain(entry, err, "%s is too long, or has control characters", key);
 	*ret = strdup(text);
 	return *ret ? 0 : err_no_memory(err);
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool is_plain(const char *text, size_t max)
+bool login_plain(const char *text, size_t max)
 {
 	size_t n = 0;
 
@@ -19,7 +19,7 @@ int login_set(struct login *l, const char *user, const char *secret)
 	char **to = strcmp(user, "<token>") == 0 ? &l->identity_token : &l->password;
 	char *name, *copy;
 
-	if (!is_plain(user, LOGIN_USER_MAX) || !is_plain(secret, LOGIN_SECRET_MAX))
+	if (!login_plain(user, LOGIN_USER_MAX) || !login_plain(secret, LOGIN_SECRET_MAX))
 		return -EINVAL;
 	name = strdup(user);
 	copy = strdup(secret);

@@ -36,6 +36,9 @@ static inline bool login_present(const struct login *l)
 #define LOGIN_USER_MAX	 4096	       /* bytes */
 #define LOGIN_SECRET_MAX (64ul * 1024) /* bytes; a token may be long */
 
+/* No control characters, and at most @max bytes: fit for a header. */
+bool login_plain(const char *text, size_t max);
+
 /*
  * Copies of @user and @secret; user "<token>" says that the secret is an identity token.
  * 0, -EINVAL: too long, or control characters in it; -ENOMEM.

@@ -30,6 +30,12 @@ static int part(const struct curl *curl, CURLU *handle, CURLUPart what, char **r
 	return *ret ? 0 : -ENOMEM;
 }
 
+static void lower(char *text)
+{
+	for (; *text; text++)
+		*text = (char)tolower((unsigned char)*text);
+}
+
 static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 {
 	AUTO_FREE char *scheme = NULL;
@@ -45,13 +51,12 @@ static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 	u->tls = strcmp(scheme, "https") == 0;
 	if (!u->tls && strcmp(scheme, "http") != 0)
 		return -EINVAL;
-	for (char *c = u->host; *c; c++)
-		*c = (char)tolower((unsigned char)*c);
+	lower(u->host);
 	if (asprintf(&u->origin, "%s://%s:%s", scheme, u->host, port) < 0) {
 		u->origin = NULL;
 		return -ENOMEM;
 	}
-	if (curl->curl_url_get(handle, CURLUPART_URL, &whole, 0) != CURLUE_OK)
+	if (curl->curl_url_get(handle, CURLUPART_URL, &whole, CURLU_NO_DEFAULT_PORT) != CURLUE_OK)
 		return -EINVAL;
 	u->text = strdup(whole);
 	curl->curl_free(whole);
@@ -59,7 +64,10 @@ static int fill(const struct curl *curl, CURLU *handle, struct url *u)
 		return -ENOMEM;
 	start = strstr(u->text, "://") + 3;
 	u->name = strndup(start, strcspn(start, "/?#"));
-	return u->name ? 0 : -ENOMEM;
+	if (!u->name)
+		return -ENOMEM;
+	lower(u->name);
+	return 0;
 }
 
 int url_parse(const struct curl *curl, const char *base, const char *text, struct url *ret)
