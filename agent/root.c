@@ -2,7 +2,8 @@
 /*
  * DOC: the root
  *
- * Below lies the image (EROFS) or a shared folder, above it ext4, a tmpfs, or nothing.  A
+ * Below lies the image (EROFS), a disk image or a shared folder, above it ext4, a tmpfs, or
+ * nothing; a disk image that is written needs nothing above it.  A
  * root without an upper still gets a small tmpfs while it is set up, so that the places of
  * mounts can be made in it; then it is turned read-only.  Everything is prepared in the
  * initramfs, outside of what the image can name, and every path below the new root goes
@@ -36,9 +37,10 @@
 
 #define ROOT_XATTR_BYTES   (64 * 1024)	  /* XATTR_LIST_MAX and XATTR_SIZE_MAX of Linux */
 #define SHARED_MAX	   32		  /* bytes of the path of a shared folder */
-#define EXT4_BLOCK	   4096		  /* bytes; as the image module makes it */
 #define EXT4_BLOCKS_LO	   (1024 + 0x4)	  /* bytes; s_blocks_count_lo of the superblock */
-#define EXT4_BLOCKS_HI	   (1024 + 0x150) /* s_blocks_count_hi; 64bit is always on */
+#define EXT4_LOG_BLOCK	   (1024 + 0x18)  /* s_log_block_size */
+#define EXT4_BLOCKS_HI	   (1024 + 0x150) /* s_blocks_count_hi; 0 without 64bit */
+#define EXT4_LOG_BLOCK_MAX 6		  /* 64 KiB */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
 
 static int mount_fs(const char *what, const char *where, const char *type, unsigned long flags,
@@ -71,6 +73,11 @@ static int shared_folder(uint32_t number, char path[SHARED_MAX], struct failure 
 	return fd < 0 ? fail(f, "mount", errno, path, "open shared folder %u", number) : 0;
 }
 
+static const char *root_fs(const struct boot_spec *s)
+{
+	return s->root_fs ? s->root_fs : "erofs";
+}
+
 /* Where the lower side is: a folder of the shared ones, or the mounted image. */
 static int mount_lower(const struct boot_spec *s, char lower[SHARED_MAX], struct failure *f)
 {
@@ -82,27 +89,33 @@ static int mount_lower(const struct boot_spec *s, char lower[SHARED_MAX], struct
 		return fail(f, "spec", EINVAL, "root", "the boot message names no root");
 	disk_name(s->root_part, disk);
 	(void)snprintf(lower, SHARED_MAX, LOWER_DIR);
-	return mount_fs(disk, LOWER_DIR, "erofs", MS_RDONLY, NULL, f);
+	return mount_fs(disk, LOWER_DIR, root_fs(s), MS_RDONLY, NULL, f);
 }
 
-/* Blocks of the ext4 file system on @disk, from its superblock; 0 if it cannot be read. */
-static uint64_t ext4_blocks(const char *disk)
+/* Bytes of a block of the ext4 file system on @disk and their number; 0 if it cannot be read. */
+static uint64_t ext4_blocks(const char *disk, uint64_t *ret_n)
 {
 	AUTO_CLOSE int fd = open(disk, O_RDONLY | O_CLOEXEC);
-	uint32_t low, high;
+	uint32_t low, high, log;
 
 	if (fd < 0 || pread(fd, &low, sizeof(low), EXT4_BLOCKS_LO) != (ssize_t)sizeof(low) ||
-	    pread(fd, &high, sizeof(high), EXT4_BLOCKS_HI) != (ssize_t)sizeof(high))
+	    pread(fd, &high, sizeof(high), EXT4_BLOCKS_HI) != (ssize_t)sizeof(high) ||
+	    pread(fd, &log, sizeof(log), EXT4_LOG_BLOCK) != (ssize_t)sizeof(log) ||
+	    le32toh(log) > EXT4_LOG_BLOCK_MAX)
 		return 0;
-	return (uint64_t)le32toh(high) << 32 | le32toh(low);
+	*ret_n = (uint64_t)le32toh(high) << 32 | le32toh(low);
+	return 1024ull << le32toh(log);
 }
 
-/* If the host made the file longer: take all of it. */
-static void grow_upper(const struct boot_spec *s, const char *disk, int fd)
+/* If there is more room than the file system knows: take all of it. */
+static void grow_ext4(const struct boot_part *part, const char *disk, int fd)
 {
-	uint64_t n_blocks = s->parts[s->upper_part].len / EXT4_BLOCK;
+	uint64_t n_now = 0, block = ext4_blocks(disk, &n_now), n_blocks;
 
-	if (ext4_blocks(disk) == n_blocks) /* asking costs 30 ms under emulation */
+	if (block == 0)
+		return;
+	n_blocks = part->len / block;
+	if (n_blocks <= n_now) /* asking costs 30 ms under emulation */
 		return;
 	if (ioctl(fd, EXT4_IOC_RESIZE_FS, &n_blocks) < 0)
 		log_warn("grow the root disk to %llu blocks: errno %d",
@@ -143,19 +156,29 @@ static void copy_root_time(const char *lower)
 				(struct timespec[]){ st.st_atim, st.st_mtim }, 0);
 }
 
+/* The file system that the guest writes: it is flushed at the end, and grows with its disk. */
+static int mount_ext4(struct agent *a, uint32_t part, const char *where, struct failure *f)
+{
+	char disk[DISK_NAME_MAX];
+
+	disk_name(part, disk);
+	if (mount_fs(disk, where, "ext4", MS_NOATIME, "discard", f) < 0)
+		return -1;
+	a->upper_fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->upper_fd < 0)
+		return fail(f, "mount", errno, where, "open the root disk");
+	grow_ext4(&a->boot.parts[part], disk, a->upper_fd);
+	return 0;
+}
+
 static int mount_upper(struct agent *a, const char *lower, bool *ret_fresh, struct failure *f)
 {
 	const struct boot_spec *s = &a->boot;
-	char disk[DISK_NAME_MAX], size[64] = "mode=0755";
+	char size[64] = "mode=0755";
 
 	if (s->upper == UPPER_DISK) {
-		disk_name(s->upper_part, disk);
-		if (mount_fs(disk, UPPER_DIR, "ext4", MS_NOATIME, "discard", f) < 0)
+		if (mount_ext4(a, s->upper_part, UPPER_DIR, f) < 0)
 			return -1;
-		a->upper_fd = open(UPPER_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (a->upper_fd < 0)
-			return fail(f, "mount", errno, UPPER_DIR, "open the root disk");
-		grow_upper(s, disk, a->upper_fd);
 	} else {
 		if (s->upper == UPPER_TMPFS && s->upper_size)
 			(void)snprintf(size, sizeof(size), "mode=0755,size=%llu",
@@ -212,10 +235,15 @@ static int put_direct(const char *folder, struct failure *f)
 
 static int build_root(struct agent *a, char lower[SHARED_MAX], bool *ret_fresh, struct failure *f)
 {
-	if (disk_partitions(&a->boot, f) < 0 || mount_shared(&a->boot, f) < 0 ||
-	    mount_lower(&a->boot, lower, f) < 0)
+	const struct boot_spec *s = &a->boot;
+
+	if (disk_partitions(s, f) < 0 || mount_shared(s, f) < 0)
 		return -1;
-	if (a->boot.upper == UPPER_DIRECT)
+	if (s->upper == UPPER_DIRECT && s->root_part != BOOT_NONE)
+		return mount_ext4(a, s->root_part, ROOT_DIR, f);
+	if (mount_lower(s, lower, f) < 0)
+		return -1;
+	if (s->upper == UPPER_DIRECT)
 		return put_direct(lower, f);
 	if (mount_upper(a, lower, ret_fresh, f) < 0)
 		return -1;

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "block/internal.h"
+
 static int check_range(const struct block *b, uint64_t offset, uint64_t len)
 {
 	uint64_t end;
@@ -33,7 +35,7 @@ int block_readv(struct block *b, const struct iovec *iov, int n_iov, uint64_t of
 
 	if (r < 0 || len == 0)
 		return r;
-	return b->ops->readv(b, iov, n_iov, offset, len);
+	return b->ops->read(b, &(struct iov_pos){ iov, n_iov, 0 }, offset, len);
 }
 
 int block_writev(struct block *b, const struct iovec *iov, int n_iov, uint64_t offset)
@@ -45,7 +47,9 @@ int block_writev(struct block *b, const struct iovec *iov, int n_iov, uint64_t o
 		return r;
 	if (b->read_only)
 		return -EROFS;
-	return len == 0 ? 0 : b->ops->writev(b, iov, n_iov, offset, len);
+	if (len == 0)
+		return 0;
+	return b->ops->write(b, &(struct iov_pos){ iov, n_iov, 0 }, offset, len);
 }
 
 int block_discard(struct block *b, uint64_t offset, uint64_t len)

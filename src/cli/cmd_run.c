@@ -13,9 +13,9 @@
 #undef getenv /* -e NAME copies a variable of the host */
 
 struct run_opts {
-	const char *name, *engine, *root_disk, *workdir, *user, *hostname;
+	const char *name, *engine, *root_disk, *fstype, *workdir, *user, *hostname;
 	struct opt_list env, entrypoint;
-	uint64_t cpus, memory_mib, timeout_ms, kill_after_ms;
+	uint64_t cpus, memory_mib, partition, timeout_ms, kill_after_ms;
 	bool interactive, tty, no_tty, no_stdin;
 };
 
@@ -33,8 +33,13 @@ static const struct opt run_options[] = {
 	{ OPT_SIZE_MIB, 'm', "memory", "SIZE", "memory of the guest (512M)",
 	  offsetof(struct run_opts, memory_mib) },
 	{ OPT_STRING, 0, "root-disk", "WHAT",
-	  "SIZE, tmpfs[:SIZE], none (read-only), or direct: write a directory in place (8G)",
+	  "SIZE, tmpfs[:SIZE], none (read-only), PATH of a raw ext4 file, or direct: write a "
+	  "directory or raw disk in place (8G)",
 	  offsetof(struct run_opts, root_disk) },
+	{ OPT_NUMBER, 0, "partition", "N", "of a disk image: the one that is the root",
+	  offsetof(struct run_opts, partition) },
+	{ OPT_STRING, 0, "fstype", "TYPE", "of a disk image: ext4 or erofs, in place of looking",
+	  offsetof(struct run_opts, fstype) },
 	{ OPT_LIST, 'e', "env", "K=V", "environment; K alone copies it from here (repeatable)",
 	  offsetof(struct run_opts, env) },
 	{ OPT_STRING, 'w', "workdir", "PATH", "working directory (the image's, else /)",
@@ -97,29 +102,57 @@ static int check_env(const struct opt_list *env, struct msb_error *err)
 	return 0;
 }
 
-/* SIZE, tmpfs[:SIZE], none, direct */
+/* As everywhere: a path begins like one. */
+static bool looks_like_path(const char *text)
+{
+	return text[0] == '/' || strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0 ||
+	       strncmp(text, "~/", 2) == 0;
+}
+
+/* SIZE, tmpfs[:SIZE], none, direct, PATH */
 static int put_root_disk(struct json_out *o, const char *text, struct msb_error *err)
 {
 	const char *size = text, *kind = "managed";
+	bool path = looks_like_path(text);
 	uint64_t mib;
 
-	if (strcmp(text, "none") == 0 || strcmp(text, "direct") == 0) {
-		kind = text;
+	if (strcmp(text, "none") == 0 || strcmp(text, "direct") == 0 || path) {
+		kind = path ? "disk" : text;
 		size = NULL;
 	} else if (strncmp(text, "tmpfs", 5) == 0 && (text[5] == '\0' || text[5] == ':')) {
 		kind = "tmpfs";
 		size = text[5] ? text + 6 : NULL;
 	}
 	if (size && parse_size_mib(size, &mib) < 0)
-		return common_error(err, MSB_E_INVALID_CONFIG,
-				    "--root-disk: '%s' is not a size, tmpfs[:SIZE], none or direct",
-				    text);
+		return common_error(
+			err, MSB_E_INVALID_CONFIG,
+			"--root-disk: '%s' is not a size, tmpfs[:SIZE], none, direct or "
+			"a path; write 20G, or ./%s for a file",
+			text, text);
 	json_put_object(o, "root_disk");
 	json_put_str(o, "kind", kind);
 	if (size)
 		json_put_u64(o, "size_mib", mib);
+	if (path)
+		json_put_str(o, "path", text);
 	json_put_end(o);
 	return 0;
+}
+
+/* What is said about partitions makes the image a disk. */
+static void put_image(struct json_out *o, const struct run_opts *opts, const char *image)
+{
+	if (!opts->partition && !opts->fstype) {
+		json_put_str(o, "image", image);
+		return;
+	}
+	json_put_object(o, "image");
+	json_put_str(o, "disk", image);
+	if (opts->partition)
+		json_put_u64(o, "partition", opts->partition);
+	if (opts->fstype)
+		json_put_str(o, "fstype", opts->fstype);
+	json_put_end(o);
 }
 
 static int build_spec(const struct run_opts *o, const char *image, struct buf *b,
@@ -132,7 +165,7 @@ static int build_spec(const struct run_opts *o, const char *image, struct buf *b
 		return r;
 	json_out_init(&j, b);
 	json_put_object(&j, NULL);
-	json_put_str(&j, "image", image);
+	put_image(&j, o, image);
 	if (o->name)
 		json_put_str(&j, "name", o->name);
 	if (o->engine)
@@ -273,7 +306,7 @@ static int run_run(const struct cli *cli, const void *opts, const struct opt_res
 const struct command cmd_run = {
 	.name = "run",
 	.group = "Sandboxes",
-	.args = "[OPTIONS] IMAGE|DIR [-- COMMAND...]",
+	.args = "[OPTIONS] IMAGE|DIR|DISK [-- COMMAND...]",
 	.summary = "run a program in a new sandbox",
 	.opts = run_options,
 	.opts_size = sizeof(struct run_opts),

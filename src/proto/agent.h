@@ -68,9 +68,10 @@ enum boot_upper { UPPER_NONE, UPPER_DISK, UPPER_TMPFS, UPPER_DIRECT, BOOT_UPPER_
 struct boot_spec {
 	struct boot_part *parts;
 	size_t n_parts;
-	uint32_t root_part;	   /* index in parts of the EROFS root, or BOOT_NONE */
+	uint32_t root_part;	   /* index in parts of the root, or BOOT_NONE */
+	char *root_fs;		   /* type of the file system in root_part; NULL: erofs */
 	uint32_t root_mount;	   /* number of the folder that is the root, or BOOT_NONE */
-	enum boot_upper upper;	   /* DIRECT: the folder is written in place */
+	enum boot_upper upper;	   /* DIRECT: the folder or root_part is written in place */
 	uint32_t upper_part;	   /* UPPER_DISK: index in parts (ext4) */
 	uint64_t upper_size;	   /* UPPER_TMPFS: bytes, 0 for the kernel's default */
 	uint32_t modules_part;	   /* index in parts of the modules image, or BOOT_NONE */

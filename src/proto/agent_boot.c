@@ -44,6 +44,7 @@ static const struct field boot_fields[] = {
 	{ 13, FIELD_STR, offsetof(struct boot_spec, user) },
 	{ 14, FIELD_U64, offsetof(struct boot_spec, time_ns), .max = INT64_MAX },
 	{ 15, FIELD_BLOB, offsetof(struct boot_spec, seed), .size = 64 },
+	{ 16, FIELD_STR, offsetof(struct boot_spec, root_fs) },
 };
 static const struct message boot_message = MESSAGE(struct boot_spec, boot_fields);
 

@@ -16,6 +16,8 @@ static const struct field extent_fields[] = {
 	{ 4, FIELD_U32, offsetof(struct launch_extent, fd), .max = INT32_MAX },
 	{ 5, FIELD_BOOL, offsetof(struct launch_extent, writable) },
 	{ 6, FIELD_BOOL, offsetof(struct launch_extent, volatile_data) },
+	{ 7, FIELD_U32, offsetof(struct launch_extent, format), .max = LAUNCH_FORMAT_MAX - 1 },
+	{ 8, FIELD_U32, offsetof(struct launch_extent, layer_fd), .max = INT32_MAX },
 };
 static const struct message extent_message = MESSAGE(struct launch_extent, extent_fields);
 

@@ -31,10 +31,14 @@ enum launch_fd {
 	LAUNCH_FD_FIRST = 16,	    /* disks and folders, as the spec numbers them */
 };
 
+enum launch_format { LAUNCH_RAW, LAUNCH_QCOW2, LAUNCH_FORMAT_MAX };
+
 struct launch_extent {
 	uint64_t disk_offset, file_offset, len; /* bytes, as struct block_extent */
 	uint32_t fd;
-	bool writable, volatile_data;
+	bool writable, volatile_data; /* with a layer: writes go to that */
+	enum launch_format format;
+	uint32_t layer_fd; /* of what is written over fd, block/cow.h; 0: none */
 };
 
 struct launch_mount {

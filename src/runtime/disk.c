@@ -2,8 +2,8 @@
 /*
  * DOC: the one disk
  *
- * The guest sees one virtio-blk device: the pieces of the image, the modules image and the upper
- * disk, each at a multiple of 2 MiB.  It has no partition table; the agent makes /dev/vda1 ...
+ * The guest sees one virtio-blk device: the pieces of the image, the modules image, the disk image
+ * and the upper disk, each at a multiple of 2 MiB.  It has no partition table; the agent makes /dev/vda1 ...
  * from the boot message.  Folders are numbered in the virtio-fs root by their index: the root
  * folder first, if the root is one, then the bind mounts in the spec's order.
  */
@@ -66,9 +66,9 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 	return (n + to - 1) / to * to;
 }
 
-/* Append a piece at the end of the disk. */
-static int add_extent(struct launch_spec *ls, struct fd_map *map, int fd, uint64_t at, uint64_t len,
-		      bool writable, bool volatile_data)
+/* Append a piece at the end of the disk; its descriptors get their numbers here. */
+static int add_extent(struct launch_spec *ls, struct fd_map *map, struct launch_extent piece,
+		      int fd, int layer)
 {
 	struct launch_extent *e =
 		reallocarray(ls->extents, ls->n_extents + 1, sizeof(*ls->extents));
@@ -77,17 +77,16 @@ static int add_extent(struct launch_spec *ls, struct fd_map *map, int fd, uint64
 	if (!e)
 		return -ENOMEM;
 	ls->extents = e;
-	r = fd_map_add(map, fd, map->next);
+	piece.fd = map->next++;
+	r = fd_map_add(map, fd, piece.fd);
+	if (r == 0 && layer >= 0) {
+		piece.layer_fd = map->next++;
+		r = fd_map_add(map, layer, piece.layer_fd);
+	}
 	if (r < 0)
 		return r;
-	ls->extents[ls->n_extents++] = (struct launch_extent){
-		.disk_offset = at,
-		.len = len,
-		.fd = map->next++,
-		.writable = writable,
-		.volatile_data = volatile_data,
-	};
-	ls->disk_size = round_up(at + len, PIECE_ALIGN);
+	ls->extents[ls->n_extents++] = piece;
+	ls->disk_size = round_up(piece.disk_offset + piece.len, PIECE_ALIGN);
 	return 0;
 }
 
@@ -103,36 +102,86 @@ static int add_part(struct boot_spec *bs, uint64_t offset, uint64_t len, uint32_
 	return 0;
 }
 
+/* The pieces of an image of the store. */
+static int add_image(const struct image *image, struct launch_spec *ls, struct boot_spec *bs,
+		     struct fd_map *map)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < image->n_extents; i++)
+		r = add_extent(ls, map,
+			       (struct launch_extent){ .disk_offset = image->extents[i].disk_offset,
+						       .len = image->extents[i].len },
+			       image->extents[i].fd, -1);
+	ls->disk_size = image->disk_size;
+	return r < 0 ? r : add_part(bs, 0, image->disk_size, &bs->root_part);
+}
+
+/* A disk image; never at the front, where the kernel would look for a partition table. */
+static int add_root_disk(const struct launch *l, struct launch_spec *ls, struct boot_spec *bs,
+			 struct fd_map *map)
+{
+	const struct root_disk *d = l->disk;
+	uint64_t at = ls->disk_size ? ls->disk_size : PIECE_ALIGN;
+	struct launch_extent piece = {
+		.disk_offset = at,
+		.len = d->size,
+		.writable = d->layered || l->spec->root == SPEC_ROOT_DIRECT,
+		.volatile_data =
+			d->layered && (l->spec->ephemeral || l->spec->root != SPEC_ROOT_MANAGED),
+		.format = d->image->fd_format == DISK_QCOW2 ? LAUNCH_QCOW2 : LAUNCH_RAW,
+	};
+	int r = add_extent(ls, map, piece, d->image->fd, d->layered ? l->upper->fd : -1);
+
+	if (r == 0)
+		r = add_part(bs, at + d->root.offset, d->root.len, &bs->root_part);
+	bs->root_fs = r == 0 ? strdup(d->root.fstype) : NULL;
+	return r < 0 ? r : bs->root_fs ? 0 : -ENOMEM;
+}
+
+static int add_modules(int fd, struct launch_spec *ls, struct boot_spec *bs, struct fd_map *map)
+{
+	struct launch_extent piece = { .disk_offset = ls->disk_size };
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	piece.len = (uint64_t)st.st_size;
+	r = add_extent(ls, map, piece, fd, -1);
+	return r < 0 ? r
+		     : add_part(bs, piece.disk_offset, round_up(piece.len, SECTOR),
+				&bs->modules_part);
+}
+
+/* The ext4 disk that lies over an image, a folder, or a disk image that cannot be written. */
+static int add_upper(const struct launch *l, struct launch_spec *ls, struct boot_spec *bs,
+		     struct fd_map *map)
+{
+	struct launch_extent piece = {
+		.disk_offset = ls->disk_size,
+		.len = l->upper->size,
+		.writable = true,
+		.volatile_data = l->spec->ephemeral && l->spec->root == SPEC_ROOT_MANAGED,
+	};
+	int r = add_extent(ls, map, piece, l->upper->fd, -1);
+
+	return r < 0 ? r : add_part(bs, piece.disk_offset, piece.len, &bs->upper_part);
+}
+
 static int add_disk(const struct launch *l, struct launch_spec *ls, struct boot_spec *bs,
 		    struct fd_map *map)
 {
-	const struct image *image = l->image;
-	struct stat st;
-	uint64_t at;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && image && i < image->n_extents; i++)
-		r = add_extent(ls, map, image->extents[i].fd, image->extents[i].disk_offset,
-			       image->extents[i].len, false, false);
-	if (r == 0 && image)
-		r = add_part(bs, 0, image->disk_size, &bs->root_part);
-	if (image)
-		ls->disk_size = image->disk_size;
-	if (r == 0 && l->files->modules >= 0) {
-		if (fstat(l->files->modules, &st) < 0)
-			return -errno;
-		at = ls->disk_size;
-		r = add_extent(ls, map, l->files->modules, at, (uint64_t)st.st_size, false, false);
-		if (r == 0)
-			r = add_part(bs, at, round_up((uint64_t)st.st_size, SECTOR),
-				     &bs->modules_part);
-	}
-	if (r == 0 && l->upper >= 0) {
-		at = ls->disk_size;
-		r = add_extent(ls, map, l->upper, at, l->upper_size, true, l->spec->ephemeral);
-		if (r == 0)
-			r = add_part(bs, at, l->upper_size, &bs->upper_part);
-	}
+	if (l->image)
+		r = add_image(l->image, ls, bs, map);
+	if (r == 0 && l->files->modules >= 0)
+		r = add_modules(l->files->modules, ls, bs, map);
+	if (r == 0 && l->disk)
+		r = add_root_disk(l, ls, bs, map);
+	if (r == 0 && l->upper->fd >= 0 && !(l->disk && l->disk->layered))
+		r = add_upper(l, ls, bs, map);
 	return r;
 }
 
@@ -187,7 +236,7 @@ static int add_mounts(const struct launch *l, struct launch_spec *ls, struct boo
 	struct launch_mount mount = { .read_only = spec->root != SPEC_ROOT_DIRECT };
 	int r = 0;
 
-	if (!l->image) {
+	if (spec->image_kind == SPEC_IMAGE_BIND) {
 		bs->root_mount = 0;
 		r = add_folder(l, ls, map, spec->image, mount, err);
 	}
@@ -218,19 +267,27 @@ static int add_mounts(const struct launch *l, struct launch_spec *ls, struct boo
 	return r;
 }
 
+/* A disk image is the root itself where it can be written: it needs nothing above it. */
+static enum boot_upper upper_kind(const struct launch *l)
+{
+	static const enum boot_upper uppers[] = {
+		[SPEC_ROOT_MANAGED] = UPPER_DISK, [SPEC_ROOT_TMPFS] = UPPER_TMPFS,
+		[SPEC_ROOT_NONE] = UPPER_NONE,	  [SPEC_ROOT_DIRECT] = UPPER_DIRECT,
+		[SPEC_ROOT_DISK] = UPPER_DISK,
+	};
+
+	if (l->disk && l->disk->layered && l->spec->root == SPEC_ROOT_MANAGED)
+		return UPPER_DIRECT;
+	return uppers[l->spec->root];
+}
+
 int layout_build(const struct launch *l, struct launch_spec *launch, struct boot_spec *boot,
 		 struct fd_map *map, struct err *err)
 {
-	static const enum boot_upper uppers[] = {
-		[SPEC_ROOT_MANAGED] = UPPER_DISK,
-		[SPEC_ROOT_TMPFS] = UPPER_TMPFS,
-		[SPEC_ROOT_NONE] = UPPER_NONE,
-		[SPEC_ROOT_DIRECT] = UPPER_DIRECT,
-	};
 	int r;
 
 	map->next = LAUNCH_FD_FIRST;
-	boot->upper = uppers[l->spec->root];
+	boot->upper = upper_kind(l);
 	if (l->spec->root == SPEC_ROOT_TMPFS)
 		boot->upper_size = l->spec->root_size_mib << 20;
 	r = add_disk(l, launch, boot, map);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/defer.h"
 #include "base/err.h"
+#include "diskimg/diskimg.h"
 #include "image/image.h"
 #include "json/json.h"
 #include "proto/agent.h"
@@ -50,6 +51,17 @@ MUST_CHECK int copy_str(const struct json_at *object, const char *key, char **re
 MUST_CHECK int copy_list(const struct json_at *at, struct str_list *ret, struct err *err);
 /* The member `env` of @object as "K=V", sorted. */
 MUST_CHECK int copy_env(const struct json_at *object, struct str_list *ret, struct err *err);
+
+/* ---- spec_root.c: the keys `image` and `root_disk` ---- */
+
+MUST_CHECK int spec_parse_image(const struct json_at *root, struct spec *s, struct err *err);
+/* After the image. */
+MUST_CHECK int spec_parse_root_disk(const struct json_at *root, struct spec *s, struct err *err);
+void spec_put_root(struct json_out *o, const struct spec *s);
+/* The size of a managed disk that the spec does not give; a disk image brings its own. */
+void spec_default_size(struct spec *s);
+/* It begins as a path does, which no name can. */
+bool spec_path_local(const char *path);
 
 /* ---- home.c ---- */
 
@@ -174,6 +186,42 @@ MUST_CHECK int home_image_record_again(struct home *home, struct store_run *run,
 MUST_CHECK int home_image_known(struct home *home, const char *manifest_digest,
 				struct image_files *ret_files, struct err *err);
 
+/* ---- root_disk.c ---- */
+
+/* The disk image of a spec and what of it is the root. */
+struct root_disk {
+	struct disk_image *image; /* owned; NULL: the root is no disk image */
+	struct disk_root root;	  /* len grows with size */
+	uint64_t size;		  /* bytes of the disk that the guest sees */
+	bool layered;		  /* what is written goes to a layer of clusters over it */
+};
+void root_disk_done(struct root_disk *d);
+static inline void root_disk_done_auto(struct root_disk *d)
+{
+	root_disk_done(d);
+}
+/*
+ * Open it, and fill in what the spec leaves to its content: its format for ever. @err: as
+ * disk_image_open() and disk_root_find().
+ */
+MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, struct root_disk *ret_disk,
+			      struct err *err);
+
+/* For whom a file for what the guest writes is opened; all borrowed. */
+struct upper_request {
+	struct home *home;
+	const struct spec *spec;
+	const struct root_disk *disk; /* NULL: the root is no disk image */
+	const char *id, *name;
+	int run_dir;
+};
+/*
+ * The upper or the layer: that of the last boot, if there was one, else a fresh one. The size is
+ * that of an upper. Left alone if the spec needs none.
+ */
+MUST_CHECK int upper_open(const struct upper_request *req, struct disk_upper *ret_upper,
+			  struct err *err);
+
 /* ---- launch.c ---- */
 
 #define LAUNCH_MAX_STAGES 8
@@ -183,12 +231,12 @@ struct launch {
 	struct home *home;		   /* borrowed */
 	const struct spec *spec;	   /* borrowed */
 	const char *id, *name;		   /* borrowed */
-	struct image *image;		   /* borrowed; NULL: the root is a folder */
+	struct image *image;		   /* borrowed; NULL: the root is no image of the store */
+	const struct root_disk *disk;	   /* borrowed; NULL: the root is no disk image */
 	const struct runtime_files *files; /* borrowed */
 	int run_dir;			   /* borrowed: MSB_HOME/run/ID */
 	int lock;			   /* borrowed: holds the flock */
-	int upper;			   /* borrowed: the ext4 disk, -1: none */
-	uint64_t upper_size;		   /* bytes */
+	const struct disk_upper *upper;	   /* borrowed: the ext4 disk or the layer; fd -1: none */
 	const struct call *call;	   /* borrowed; may be NULL */
 	/* results; owned by the caller */
 	int pidfd, watchdog;

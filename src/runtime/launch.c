@@ -96,7 +96,8 @@ static int build_boot(const struct launch *l, struct boot_spec *b)
 
 static bool writes_matter(const struct spec *spec)
 {
-	bool matter = !spec->ephemeral || spec->root == SPEC_ROOT_DIRECT;
+	bool matter =
+		!spec->ephemeral || spec->root == SPEC_ROOT_DIRECT || spec->root == SPEC_ROOT_DISK;
 
 	for (size_t i = 0; i < spec->n_mounts; i++)
 		matter |= !spec->mounts[i].read_only;

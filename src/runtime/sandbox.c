@@ -20,9 +20,6 @@
 #include "base/num.h"
 #include "runtime/internal.h"
 
-#define UPPER_NAME "upper.ext4"
-#define UPPER_NEW  "upper.new" /* while it is made */
-
 /* What a create has made so far and must undo. */
 struct creation {
 	struct home *home;	 /* borrowed */
@@ -34,7 +31,9 @@ struct creation {
 	struct image *image;
 	char *image_digest;
 	struct runtime_files files;
-	int run_dir, lock, upper;
+	struct root_disk disk; /* a disk image as root */
+	struct disk_upper upper;
+	int run_dir, lock;
 	bool has_folder, has_row, reused, done; /* has_row: and so the folder */
 };
 
@@ -55,7 +54,8 @@ static void creation_done_auto(struct creation *c)
 	image_free(c->image);
 	free(c->image_digest);
 	runtime_files_done(&c->files);
-	close_auto(&c->upper);
+	root_disk_done(&c->disk);
+	close_auto(&c->upper.fd);
 	close_auto(&c->lock);
 	close_auto(&c->run_dir);
 }
@@ -205,52 +205,23 @@ static int take_name(struct creation *c, struct err *err)
 	return r < 0 ? r : add_row(c, err);
 }
 
-/*
- * A fresh ext4 disk: it gets its name only when it is whole, so that an end in between leaves none
- * that the next start would use.  That of an ephemeral sandbox never gets one.
- */
-static int make_fresh_disk(struct creation *c, int dir_fd, struct err *err)
+static const struct root_disk *disk_of(const struct creation *c)
 {
-	uint64_t size = c->spec.root_size_mib << 20;
-	int r;
-
-	c->upper = openat(dir_fd, UPPER_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			  0600);
-	if (c->upper < 0)
-		return err_sys(err, errno, "open its file");
-	r = ext4_create(c->upper, size, err);
-	if (r == 0 && !c->spec.ephemeral && fsync(c->upper) < 0)
-		r = err_sys(err, errno, "write it");
-	if (r == 0 && !c->spec.ephemeral && renameat(dir_fd, UPPER_NEW, dir_fd, UPPER_NAME) < 0)
-		r = err_sys(err, errno, "name it");
-	if (r < 0 || c->spec.ephemeral)
-		(void)unlinkat(dir_fd, UPPER_NEW, 0);
-	return r;
+	return c->disk.image ? &c->disk : NULL;
 }
 
-/* The disk for what the guest writes: that of the last boot, if there was one. */
 static int make_disk(struct creation *c, struct err *err)
 {
-	AUTO_CLOSE int dir = -1;
+	struct upper_request req = {
+		.home = c->home,
+		.spec = &c->spec,
+		.disk = disk_of(c),
+		.id = c->id,
+		.name = c->name,
+		.run_dir = c->run_dir,
+	};
 
-	if (c->spec.root != SPEC_ROOT_MANAGED)
-		return 0;
-	if (!c->spec.ephemeral) {
-		if (mkdirat(c->home->sandboxes_fd, c->id, 0700) < 0 && errno != EEXIST)
-			return err_sys(err, errno, "make the folder of '%s'", c->name);
-		dir = openat(c->home->sandboxes_fd, c->id,
-			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (dir < 0)
-			return err_sys(err, errno, "open the folder of '%s'", c->name);
-		c->upper = openat(dir, UPPER_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-		if (c->upper >= 0)
-			return 0;
-		if (errno != ENOENT)
-			return err_sys(err, errno, "open the disk of '%s'", c->name);
-	}
-	if (make_fresh_disk(c, dir >= 0 ? dir : c->run_dir, err) < 0)
-		return err_wrap(err, "make the disk of '%s'", c->name);
-	return 0;
+	return upper_open(&req, &c->upper, err);
 }
 
 static int boot_times_json(const struct launch *l, char **ret_json, struct err *err)
@@ -344,7 +315,9 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 {
 	int r = home_spec_parse(c->home, text, &c->spec, err);
 
-	if (r == 0 && !c->spec.image_is_path)
+	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_DISK)
+		r = root_disk_open(c->home, &c->spec, &c->disk, err);
+	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_OCI)
 		r = open_image(c, err);
 	if (r < 0 && !err->stage[0])
 		(void)snprintf(err->stage, sizeof(err->stage), "%s",
@@ -369,8 +342,8 @@ static int boot(struct creation *c, struct sandbox *sb, struct err *err)
 		.files = &c->files,
 		.run_dir = c->run_dir,
 		.lock = c->lock,
-		.upper = c->upper,
-		.upper_size = c->spec.root_size_mib << 20,
+		.disk = disk_of(c),
+		.upper = &c->upper,
 		.call = c->call,
 	};
 	int r = launch_run(&l, err);
@@ -400,7 +373,7 @@ int sandbox_create(struct home *home, const char *text, const struct call *call,
 		.files = { .kernel = -1, .initramfs = -1, .modules = -1 },
 		.run_dir = -1,
 		.lock = -1,
-		.upper = -1,
+		.upper = { .fd = -1 },
 	};
 	AUTO(sandbox_close) struct sandbox *sb = NULL;
 	struct err ignored = ERR_INIT;

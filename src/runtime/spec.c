@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "json/json.h"
 #include "runtime/internal.h"
@@ -15,17 +14,12 @@
 #define MAX_ENV		   4096 /* variables */
 #define DEFAULT_CPUS	   1
 #define DEFAULT_MEMORY_MIB 512
-#define MIN_ROOT_MIB	   64
-#define MAX_ROOT_MIB	   (4u << 20) /* 4 TiB, below what one file of ext4 may have */
-#define DEFAULT_ROOT_MIB   8192
 #define START_KVM_MS	   30000
 #define START_QEMU_MS	   120000
 #define STOP_MS		   10000
 #define MAX_TIMEOUT_MS	   (7ull * 24 * 3600 * 1000)
 
 const char *const spec_engine_names[] = { "auto", "kvm", "qemu", NULL };
-static const char *const root_names[] = { "managed", "tmpfs", "none", "direct", NULL };
-
 /* All keys there are, so that a suggestion knows them; then those that do not work yet. */
 static const char *const spec_keys[] = {
 	"spec_version",
@@ -110,11 +104,6 @@ static const char *const lifecycle_keys[] = {
 static const char *const lifecycle_later[] = {
 	"replace", "replace_timeout_ms", "max_duration_ms", "idle_timeout_ms", "stop_signal", NULL,
 };
-static const char *const root_keys[] = { "kind", "size_mib", "path", "format", "fstype", NULL };
-static const char *const root_later[] = { "path", "format", "fstype", NULL };
-static const char *const image_keys[] = { "oci",       "bind",	 "disk", "format",
-					  "partition", "fstype", NULL };
-static const char *const image_later[] = { "disk", "format", "partition", "fstype", NULL };
 static const char *const mount_keys[] = {
 	"bind",	     "named",	  "disk",      "tmpfs",	 "memory", "fs",   "readonly",
 	"noexec",    "nosuid",	  "nodev",     "rules",	 "create", "kind", "size_mib",
@@ -131,6 +120,7 @@ void spec_done(struct spec *spec)
 {
 	free(spec->name);
 	free(spec->image);
+	free(spec->root_path);
 	str_list_done(&spec->env);
 	free(spec->workdir);
 	free(spec->user);
@@ -325,74 +315,6 @@ static int parse_labels(const struct json_at *root, struct spec *s, struct err *
 	return 0;
 }
 
-/* A path by its looks; docs/api/spec.md. */
-static bool looks_local(const char *image)
-{
-	return image[0] == '/' || strncmp(image, "./", 2) == 0 || strncmp(image, "../", 3) == 0 ||
-	       strncmp(image, "~/", 2) == 0 || strcmp(image, ".") == 0 || strcmp(image, "..") == 0;
-}
-
-static int parse_image(const struct json_at *root, struct spec *s, struct err *err)
-{
-	struct json_at at = json_member(root, "image");
-	const char *oci = NULL, *bind = NULL;
-	int r;
-
-	if (!json_present(&at)) {
-		at.key = "image";
-		return json_complain(&at, err, "is required");
-	}
-	if (json_is_string(at.value)) {
-		r = copy_str(root, "image", &s->image, err);
-		if (r == 0)
-			s->image_is_path = looks_local(s->image);
-	} else {
-		r = keys_check(&at, image_keys, image_later, err);
-		if (r == 0)
-			r = json_opt_str(&at, "oci", &oci, err);
-		if (r == 0)
-			r = json_opt_str(&at, "bind", &bind, err);
-		if (r == 0 && !oci == !bind)
-			return json_complain(&at, err, "needs exactly one of 'oci' and 'bind'");
-		if (r == 0) {
-			s->image_is_path = bind;
-			s->image = strdup(bind ? bind : oci);
-			if (!s->image)
-				return err_no_memory(err);
-		}
-	}
-	if (r == 0 && !*s->image)
-		return json_complain(&at, err, "is empty");
-	return r;
-}
-
-static int parse_root_disk(const struct json_at *root, struct spec *s, struct err *err)
-{
-	struct json_at at = json_member(root, "root_disk");
-	unsigned kind = SPEC_ROOT_MANAGED;
-	uint64_t size = 0;
-	int r = 0;
-
-	if (json_present(&at) && json_is_integer(at.value)) {
-		r = json_get_u64(&at, MIN_ROOT_MIB, MAX_ROOT_MIB, &size, err);
-	} else if (json_present(&at)) {
-		r = keys_check(&at, root_keys, root_later, err);
-		if (r == 0)
-			r = json_opt_enum(&at, "kind", root_names, &kind, err);
-		if (r == 0)
-			r = json_opt_u64(&at, "size_mib", MIN_ROOT_MIB, MAX_ROOT_MIB, &size, err);
-	}
-	if (r < 0)
-		return r;
-	s->root = (enum spec_root)kind;
-	if (size && (s->root == SPEC_ROOT_NONE || s->root == SPEC_ROOT_DIRECT))
-		return json_complain(&at, err, "kind '%s' has no size", root_names[kind]);
-	if (s->root == SPEC_ROOT_DIRECT && !s->image_is_path)
-		return json_complain(&at, err, "kind 'direct' needs a folder as image");
-	s->root_size_mib = !size && s->root == SPEC_ROOT_MANAGED ? DEFAULT_ROOT_MIB : size;
-	return 0;
-}
-
 static int parse_mount(const struct json_at *at, const char *target, struct spec_mount *m,
 		       struct err *err)
 {
@@ -405,7 +327,7 @@ static int parse_mount(const struct json_at *at, const char *target, struct spec
 	r = keys_check(at, mount_keys, mount_later, err);
 	if (r == 0)
 		r = copy_str(at, "bind", &m->source, err);
-	if (r == 0 && (!m->source || !looks_local(m->source)))
+	if (r == 0 && (!m->source || !spec_path_local(m->source)))
 		return json_complain(at, err, "'bind' must be the path of a folder");
 	m->nodev = true;
 	if (r == 0)
@@ -547,8 +469,9 @@ int spec_parse(const void *text, size_t len, const struct spec_defaults *default
 	       struct spec *ret_spec, struct err *err)
 {
 	static int (*const steps[])(const struct json_at *, struct spec *, struct err *) = {
-		parse_name,	parse_machine,	parse_image,  parse_root_disk, parse_labels,
-		parse_programs, parse_hostname, parse_mounts, parse_lifecycle,
+		parse_name,	      parse_machine, spec_parse_image,
+		spec_parse_root_disk, parse_labels,  parse_programs,
+		parse_hostname,	      parse_mounts,  parse_lifecycle,
 	};
 	AUTO(json_decref) json_t *value = NULL;
 	AUTO(spec_done)
@@ -572,54 +495,6 @@ int spec_parse(const void *text, size_t len, const struct spec_defaults *default
 	*ret_spec = spec;
 	spec = (struct spec){ 0 };
 	return 0;
-}
-
-/* *path becomes absolute and free of links; it must be a folder. */
-static int resolve_folder(char **path, const char *home_dir, bool is_image, struct err *err)
-{
-	const char *what = is_image ? "image folder" : "bind";
-	AUTO_FREE char *expanded = NULL;
-	AUTO_FREE char *real = NULL;
-	struct stat st;
-
-	if (strncmp(*path, "~/", 2) == 0) {
-		if (!home_dir)
-			return err_set(err, ERR_INVALID, "%s: '%s': the home folder is not known",
-				       what, *path);
-		if (asprintf(&expanded, "%s/%s", home_dir, *path + 2) < 0) {
-			expanded = NULL;
-			return err_no_memory(err);
-		}
-	}
-	real = realpath(expanded ? expanded : *path, NULL);
-	if (!real || stat(real, &st) < 0) {
-		err_sys(err, errno, "%s '%s'", what, *path);
-		return err_detail(err, err->code == ERR_NOT_FOUND ? ERR_NR_PATH_NOT_FOUND : 0,
-				  *path);
-	}
-	if (!S_ISDIR(st.st_mode)) {
-		if (is_image)
-			err_set(err, ERR_INVALID,
-				"'%s' is not a folder; an archive is loaded first: msb load -i %s",
-				*path, *path);
-		else
-			err_set(err, ERR_INVALID, "%s '%s' is not a folder", what, *path);
-		return err_detail(err, ERR_NR_NONE, *path);
-	}
-	free(*path);
-	*path = TAKE_PTR(real);
-	return 0;
-}
-
-int spec_resolve(struct spec *spec, const char *home_dir, struct err *err)
-{
-	int r = 0;
-
-	if (spec->image_is_path)
-		r = resolve_folder(&spec->image, home_dir, true, err);
-	for (size_t i = 0; r == 0 && i < spec->n_mounts; i++)
-		r = resolve_folder(&spec->mounts[i].source, home_dir, false, err);
-	return r;
 }
 
 static void put_list(struct json_out *o, const char *key, const struct str_list *l)
@@ -662,18 +537,6 @@ static int put_env(struct json_out *o, const struct spec *s)
 	return 0;
 }
 
-static void put_root(struct json_out *o, const struct spec *s)
-{
-	json_put_object(o, "image");
-	json_put_str(o, s->image_is_path ? "bind" : "oci", s->image);
-	json_put_end(o);
-	json_put_object(o, "root_disk");
-	json_put_str(o, "kind", root_names[s->root]);
-	if (s->root_size_mib)
-		json_put_u64(o, "size_mib", s->root_size_mib);
-	json_put_end(o);
-}
-
 int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 {
 	AUTO(buf_done) struct buf b = { 0 };
@@ -687,7 +550,7 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	if (s->name)
 		json_put_str(&o, "name", s->name);
 	json_put_str(&o, "engine", spec_engine_names[s->engine]);
-	put_root(&o, s);
+	spec_put_root(&o, s);
 	json_put_u64(&o, "cpus", s->cpus);
 	json_put_u64(&o, "memory_mib", s->memory_mib);
 	json_put_object(&o, "labels");

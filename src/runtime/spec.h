@@ -8,6 +8,7 @@
 
 #include "base/defer.h"
 #include "base/err.h"
+#include "diskimg/diskimg.h"
 #include "proto/agent.h"
 
 /*
@@ -27,7 +28,16 @@ enum spec_root {
 	SPEC_ROOT_TMPFS,
 	SPEC_ROOT_NONE,
 	SPEC_ROOT_DIRECT,
+	SPEC_ROOT_DISK,
 	SPEC_ROOT_MAX
+};
+/* What the image of a spec is; a path is a folder or a disk, which spec_resolve() finds out. */
+enum spec_image {
+	SPEC_IMAGE_OCI,
+	SPEC_IMAGE_PATH,
+	SPEC_IMAGE_BIND,
+	SPEC_IMAGE_DISK,
+	SPEC_IMAGE_MAX
 };
 
 /* One bind mount. */
@@ -44,14 +54,21 @@ struct spec_label {
 /* A checked spec.  Strings are owned by it. */
 struct spec {
 	char *name;  /* NULL: to be generated */
-	char *image; /* reference, or the path of a folder */
-	bool image_is_path;
+	char *image; /* reference, or the path of a folder or of a disk image */
+	enum spec_image image_kind;
+	enum disk_format image_format; /* of a disk image, as the next two; DISK_ANY: found out */
+	uint32_t image_partition;      /* 0: found out */
+	const char *image_fstype;      /* static; NULL: found out */
 	enum spec_engine engine;
 	uint32_t cpus;
 	uint64_t memory_mib;
 	enum spec_root root;
-	uint64_t root_size_mib; /* managed: size of the disk; tmpfs: 0 = the kernel's default */
-	struct str_list env;	/* "K=V" */
+	/*
+	 * managed: of the disk, where 0 is that of the disk image; tmpfs: 0 is the kernel's default.
+	 */
+	uint64_t root_size_mib;
+	char *root_path;			 /* SPEC_ROOT_DISK: a raw file with ext4 */
+	struct str_list env;			 /* "K=V" */
 	char *workdir, *user, *hostname, *shell; /* NULL: the default */
 	bool entrypoint_set, cmd_set;		 /* else the image's */
 	struct str_list entrypoint, cmd;
@@ -84,7 +101,7 @@ MUST_CHECK int spec_parse(const void *text, size_t len, const struct spec_defaul
 			  struct spec *ret_spec, struct err *err);
 
 /**
- * spec_resolve() - Look at the host: local paths become absolute and must be folders
+ * spec_resolve() - Look at the host: local paths become absolute, and must exist
  * @home_dir:	For "~/"; NULL if unknown
  * @err:	INVALID, NOT_FOUND, DENIED, with the path
  */

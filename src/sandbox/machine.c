@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "block/block.h"
+#include "block/cow.h"
+#include "block/qcow2.h"
 #include "devices/devices.h"
 #include "fs/fs.h"
 #include "proto/agent.h"
@@ -24,6 +26,82 @@ static int take_launch_fd(uint32_t fd)
 	return r < 0 ? -errno : r;
 }
 
+/* The disk in a file: raw or qcow2, with or without a layer over it. @fd and @layer are taken. */
+static int open_piece(const struct launch_extent *e, int fd, int layer, struct block **ret,
+		      struct err *err)
+{
+	struct block_extent raw = { .len = e->len, .fd = fd };
+	struct block *base = NULL;
+	struct qcow2 *q = NULL;
+	struct stat st;
+	int r = 0;
+
+	if (e->format == LAUNCH_QCOW2) {
+		r = qcow2_open(fd, "of the root", &q, err);
+		base = r == 0 ? qcow2_block(q) : NULL;
+	} else if (fstat(fd, &st) < 0) {
+		r = err_sys(err, errno, "look at the disk image");
+	} else {
+		raw.len = st.st_size < (off_t)e->len ? (uint64_t)st.st_size : e->len;
+		r = block_extents_new(&raw, 1, e->len / BLOCK_SECTOR * BLOCK_SECTOR, &base);
+		if (r < 0)
+			r = err_sys(err, -r, "open the disk image");
+	}
+	if (r < 0) {
+		(void)close(fd);
+		close_auto(&layer);
+		return r;
+	}
+	if (layer < 0) {
+		*ret = base;
+		return 0;
+	}
+	r = cow_new(base, layer, e->volatile_data, ret);
+	if (r == 0)
+		return 0;
+	block_free(base);
+	(void)close(layer);
+	return err_sys(err, -r, "open the layer over the disk image");
+}
+
+static int take_extent(const struct launch_extent *e, struct block_extent *ret, struct err *err)
+{
+	struct block_extent x = {
+		.disk_offset = e->disk_offset,
+		.file_offset = e->file_offset,
+		.len = e->len,
+		.writable = e->writable,
+		.volatile_data = e->volatile_data,
+	};
+	int layer = -1, r;
+
+	x.fd = take_launch_fd(e->fd);
+	if (x.fd < 0)
+		return err_sys(err, -x.fd, "descriptor %u of the disk", e->fd);
+	if (e->layer_fd) {
+		layer = take_launch_fd(e->layer_fd);
+		if (layer < 0) {
+			(void)close(x.fd);
+			return err_sys(err, -layer, "descriptor %u of the disk", e->layer_fd);
+		}
+	}
+	if (e->format != LAUNCH_RAW || layer >= 0) {
+		r = open_piece(e, x.fd, layer, &x.block, err);
+		if (r < 0)
+			return r;
+	}
+	*ret = x;
+	return 0;
+}
+
+static void drop_extent(struct block_extent *e)
+{
+	if (e->block)
+		block_free(e->block);
+	else
+		(void)close(e->fd);
+}
+
 static int make_disk(const struct launch_spec *spec, struct block **ret_block, struct err *err)
 {
 	AUTO_FREE struct block_extent *extents = calloc(spec->n_extents + 1, sizeof(*extents));
@@ -32,22 +110,9 @@ static int make_disk(const struct launch_spec *spec, struct block **ret_block, s
 
 	if (!extents)
 		return err_sys(err, ENOMEM, "make the disk");
-	for (; n < spec->n_extents; n++) {
-		const struct launch_extent *e = &spec->extents[n];
-		int fd = take_launch_fd(e->fd);
-
-		if (fd < 0) {
-			r = err_sys(err, -fd, "extent %zu of the disk, descriptor %u", n, e->fd);
-			break;
-		}
-		extents[n] = (struct block_extent){
-			.disk_offset = e->disk_offset,
-			.file_offset = e->file_offset,
-			.len = e->len,
-			.fd = fd,
-			.writable = e->writable,
-			.volatile_data = e->volatile_data,
-		};
+	while (r == 0 && n < spec->n_extents) {
+		r = take_extent(&spec->extents[n], &extents[n], err);
+		n += r == 0;
 	}
 	if (r == 0) {
 		r = block_extents_new(extents, n, spec->disk_size, ret_block);
@@ -55,7 +120,7 @@ static int make_disk(const struct launch_spec *spec, struct block **ret_block, s
 			(void)err_sys(err, -r, "make a disk of %zu extents", n);
 	}
 	for (size_t i = 0; r < 0 && i < n; i++)
-		(void)close(extents[i].fd);
+		drop_extent(&extents[i]);
 	return r;
 }
 

@@ -20,7 +20,18 @@ static const struct {
 	{ "image bind", "{\"image\":{\"bind\":\"/tmp\"}}", NULL },
 	{ "image both", "{\"image\":{\"bind\":\"/tmp\",\"oci\":\"a\"}}", "exactly one" },
 	{ "image none", "{\"image\":{}}", "exactly one" },
-	{ "image disk", "{\"image\":{\"disk\":\"a.raw\"}}", "not supported yet" },
+	{ "image disk", "{\"image\":{\"disk\":\"a.raw\"}}", NULL },
+	{ "image disk all",
+	  "{\"image\":{\"disk\":\"a\",\"format\":\"raw\",\"partition\":2,\"fstype\":\"ext4\"}}",
+	  NULL },
+	{ "image disk both", "{\"image\":{\"disk\":\"a\",\"bind\":\"/b\"}}", "exactly one" },
+	{ "image disk format", "{\"image\":{\"disk\":\"a\",\"format\":\"vmdk\"}}", "format" },
+	{ "image disk partition 0", "{\"image\":{\"disk\":\"a\",\"partition\":0}}", "partition" },
+	{ "image disk partition 129", "{\"image\":{\"disk\":\"a\",\"partition\":129}}",
+	  "partition" },
+	{ "image disk fstype", "{\"image\":{\"disk\":\"a\",\"fstype\":\"xfs\"}}", "ext4 or erofs" },
+	{ "image bind partition", "{\"image\":{\"bind\":\"/b\",\"partition\":1}}", "need 'disk'" },
+	{ "image oci format", "{\"image\":{\"oci\":\"b\",\"format\":\"raw\"}}", "need 'disk'" },
 	{ "image typo", "{\"image\":{\"bnd\":\"/tmp\"}}", "bind" },
 	{ "typo cpus", "{" I ",\"cpu\":2}", "cpus" },
 	{ "typo memory", "{" I ",\"memory_mb\":512}", "memory_mib" },
@@ -52,7 +63,22 @@ static const struct {
 	{ "root direct", "{" I ",\"root_disk\":{\"kind\":\"direct\"}}", "folder" },
 	{ "root direct bind", "{\"image\":\"/tmp\",\"root_disk\":{\"kind\":\"direct\"}}", NULL },
 	{ "root kind typo", "{" I ",\"root_disk\":{\"kind\":\"tmpf\"}}", "tmpfs" },
-	{ "root path", "{" I ",\"root_disk\":{\"path\":\"/x\"}}", "not supported yet" },
+	{ "root direct disk", "{\"image\":\"./a.raw\",\"root_disk\":{\"kind\":\"direct\"}}", NULL },
+	{ "root path", "{" I ",\"root_disk\":{\"path\":\"/x\"}}", "needs kind 'disk'" },
+	{ "root disk", "{" I ",\"root_disk\":{\"kind\":\"disk\",\"path\":\"/x\"}}", NULL },
+	{ "root disk all",
+	  "{" I
+	  ",\"root_disk\":{\"kind\":\"disk\",\"path\":\"/x\",\"format\":\"raw\",\"fstype\":\"ext4\"}}",
+	  NULL },
+	{ "root disk no path", "{" I ",\"root_disk\":{\"kind\":\"disk\"}}", "needs 'path'" },
+	{ "root disk size",
+	  "{" I ",\"root_disk\":{\"kind\":\"disk\",\"path\":\"/x\",\"size_mib\":64}}", "no size" },
+	{ "root disk qcow2",
+	  "{" I ",\"root_disk\":{\"kind\":\"disk\",\"path\":\"/x\",\"format\":\"qcow2\"}}", "raw" },
+	{ "root disk of a disk",
+	  "{\"image\":{\"disk\":\"a\"},\"root_disk\":{\"kind\":\"disk\",\"path\":\"/x\"}}",
+	  "does not go" },
+	{ "root flat", "{" I ",\"root_disk\":{\"kind\":\"flat\"}}", "kind" },
 	{ "env", "{" I ",\"env\":{\"A\":\"1\",\"B\":\"\"}}", NULL },
 	{ "env number", "{" I ",\"env\":{\"A\":1}}", "env.A" },
 	{ "env null", "{" I ",\"env\":{\"A\":null}}", "env.A" },
@@ -130,6 +156,61 @@ TEST(defaults)
 	spec_done(&spec);
 }
 
+TEST(images_by_their_looks)
+{
+	static const struct {
+		const char *name;
+		enum spec_image kind;
+	} looks[] = {
+		{ "busybox", SPEC_IMAGE_OCI },
+		{ "debian:12", SPEC_IMAGE_OCI },
+		{ "./disk.img", SPEC_IMAGE_PATH },
+		{ "/srv/root", SPEC_IMAGE_PATH },
+		{ "~/x", SPEC_IMAGE_PATH },
+		{ "..", SPEC_IMAGE_PATH },
+		{ "debian.qcow2", SPEC_IMAGE_PATH },
+		{ "debian.raw", SPEC_IMAGE_PATH },
+		{ "repo/debian.raw", SPEC_IMAGE_OCI },
+		{ ".raw", SPEC_IMAGE_OCI },
+		{ "~user/x", SPEC_IMAGE_OCI },
+	};
+
+	for_cases(c, looks) {
+		struct spec spec = { 0 };
+		char text[128];
+
+		(void)snprintf(text, sizeof(text), "{\"image\":\"%s\"}", c->name);
+		check(text, &spec);
+		ASSERT_EQ(spec.image_kind, c->kind);
+		spec_done(&spec);
+	}
+}
+
+/* What was found in a disk image is part of the record. */
+TEST(a_disk_image_in_normal_form)
+{
+	struct spec spec = { 0 }, again = { 0 };
+	struct err err = ERR_INIT;
+	char *text = NULL, *second = NULL;
+
+	check("{\"image\":{\"disk\":\"/a\",\"partition\":3,\"fstype\":\"ext4\"},"
+	      "\"root_disk\":{\"kind\":\"direct\"}}",
+	      &spec);
+	ASSERT_EQ(spec.root_size_mib, 0);
+	spec.image_format = DISK_RAW;
+	ASSERT_EQ(spec_normal(&spec, &text, &err), 0);
+	ASSERT(strstr(text,
+		      "{\"disk\":\"/a\",\"format\":\"raw\",\"partition\":3,\"fstype\":\"ext4\"}"));
+	check(text, &again);
+	ASSERT_EQ(again.image_format, DISK_RAW);
+	ASSERT_EQ(spec_normal(&again, &second, &err), 0);
+	ASSERT_STR(text, second);
+	free(text);
+	free(second);
+	spec_done(&spec);
+	spec_done(&again);
+}
+
 TEST(parents_come_first)
 {
 	struct spec spec = { 0 };
@@ -167,14 +248,18 @@ TEST(normal_form_is_stable)
 	spec_done(&c);
 }
 
-TEST(local_paths_must_be_folders)
+TEST(local_paths_must_be_there)
 {
 	static const struct {
 		const char *name, *spec;
 		enum err_number number;
 	} paths[] = {
 		{ "missing", "{\"image\":\"/nonexistent/x\"}", ERR_NR_PATH_NOT_FOUND },
-		{ "file", "{\"image\":\"/dev/null\"}", ERR_NR_NONE },
+		{ "file", "{\"image\":{\"bind\":\"/dev/null\"}}", ERR_NR_NONE },
+		{ "folder", "{\"image\":{\"disk\":\"/tmp\"}}", ERR_NR_NONE },
+		{ "root disk",
+		  "{" I ",\"root_disk\":{\"kind\":\"disk\",\"path\":\"/nonexistent\"}}",
+		  ERR_NR_PATH_NOT_FOUND },
 		{ "mount", "{" I ",\"volumes\":{\"/a\":{\"bind\":\"/nonexistent\"}}}",
 		  ERR_NR_PATH_NOT_FOUND },
 	};
