@@ -59,6 +59,21 @@ void digest_text(const uint8_t sha[SHA256_BYTES], char out[DIGEST_TEXT_MAX])
 	hex_encode(sha, SHA256_BYTES, out + 7);
 }
 
+int digest_check(const char *text, const void *data, size_t len)
+{
+	uint8_t want[EVP_MAX_MD_SIZE], found[EVP_MAX_MD_SIZE];
+	bool is_512 = strncmp(text, "sha512:", 7) == 0;
+	size_t n = is_512 ? 64 : SHA256_BYTES;
+	int ok;
+
+	if ((!is_512 && strncmp(text, "sha256:", 7) != 0) ||
+	    hex_decode(text + 7, strlen(text + 7), want, n) < 0)
+		return -EINVAL;
+	ok = EVP_Digest(data, len, found, NULL, is_512 ? EVP_sha512() : EVP_sha256(), NULL);
+	assert(ok == 1);
+	return memcmp(want, found, n) == 0 ? 0 : -EINVAL;
+}
+
 int digest_parse(const char *text, uint8_t out[SHA256_BYTES])
 {
 	if (strncmp(text, "sha256:", 7) != 0)

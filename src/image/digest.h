@@ -25,6 +25,8 @@ void digest_end(struct digest *d, uint8_t out[SHA256_BYTES]);
 void digest_of(const void *data, size_t len, uint8_t out[SHA256_BYTES]);
 
 /* "sha256:HEX" */
+/* Does the content have the digest that @text names, sha256 or sha512? 0, -EINVAL (no) */
+MUST_CHECK int digest_check(const char *text, const void *data, size_t len);
 void digest_text(const uint8_t sha[SHA256_BYTES], char out[DIGEST_TEXT_MAX]);
 /* The reverse; -EINVAL for any other text. */
 MUST_CHECK int digest_parse(const char *text, uint8_t out[SHA256_BYTES]);

@@ -4,6 +4,7 @@
 
 #include "image/digest.h"
 #include "image/image.h"
+#include "image/media.h"
 
 /*
  * Documents of images: configs, manifests, indexes, and docker's manifest.json.  All of them are
@@ -49,6 +50,16 @@ static inline void manifest_done_auto(struct manifest *m)
 }
 MUST_CHECK int manifest_parse(const void *data, size_t len, const struct image_limits *limits,
 			      struct manifest *ret, struct err *err);
+
+/**
+ * doc_kind() - MEDIA_MANIFEST or MEDIA_INDEX
+ * @type:	What the registry calls it; "": nothing
+ *
+ * The document's own word counts first, then @type, then what is in it.  One that could be read as
+ * both is refused.
+ */
+MUST_CHECK int doc_kind(const void *data, size_t len, const struct image_limits *limits,
+			const char *type, enum media *ret, struct err *err);
 
 /* OCI index, or docker's manifest list. */
 struct index_entry {

@@ -260,19 +260,24 @@ int layer_feed(struct layer_writer *w, const uint8_t *data, size_t len, struct e
 	return stream_feed(w->stream, data, len, err);
 }
 
+void layer_hash(struct layer_writer *w, const uint8_t *data, size_t len)
+{
+	digest_add(w->raw, data, len);
+}
+
 int layer_end(struct layer_writer *w, uint8_t ret_raw[SHA256_BYTES], struct err *err)
 {
+	digest_end(w->raw, w->layer.raw);
+	memcpy(ret_raw, w->layer.raw, SHA256_BYTES);
 	if (stream_finish(w->stream, err) < 0)
 		return -err->code;
 	if (w->used > 0)
 		ring_put(w->ring, w->used);
 	ring_end(w->ring);
-	digest_end(w->raw, w->layer.raw);
 	if (w->compressed)
 		digest_end(w->unpacked, w->layer.diff_id);
 	else
 		memcpy(w->layer.diff_id, w->layer.raw, SHA256_BYTES);
-	memcpy(ret_raw, w->layer.raw, SHA256_BYTES);
 	return 0;
 }
 

@@ -31,7 +31,9 @@ void layer_free(struct layer_writer *w);
 DEFINE_AUTO(struct layer_writer *, layer_free);
 
 MUST_CHECK int layer_feed(struct layer_writer *w, const uint8_t *data, size_t len, struct err *err);
-/* No more bytes come. @ret_raw: digest of those that came */
+/* Only count them in the digest of what came: layer_feed() has failed. */
+void layer_hash(struct layer_writer *w, const uint8_t *data, size_t len);
+/* No more bytes come. @ret_raw: digest of those that came; set in any case */
 MUST_CHECK int layer_end(struct layer_writer *w, uint8_t ret_raw[SHA256_BYTES], struct err *err);
 /* It is written; after an error only layer_free() may follow. */
 MUST_CHECK int layer_wait(struct layer_writer *w, struct layer *ret, struct err *err);

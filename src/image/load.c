@@ -8,6 +8,7 @@
 #include "image/docs.h"
 #include "image/limits.h"
 #include "image/open.h"
+#include "image/platform.h"
 #include "json/json.h"
 
 /*
@@ -17,14 +18,6 @@
  * checked and merged before anything of them gets a name in the store: layers first, the
  * manifest last.
  */
-#if defined(__x86_64__)
-#define HOST_ARCH "amd64"
-#elif defined(__aarch64__)
-#define HOST_ARCH "arm64"
-#else
-#error "unknown architecture"
-#endif
-
 /* An image that was found and checked. */
 struct found {
 	struct member *config;
@@ -39,6 +32,7 @@ struct found {
 
 struct loader {
 	struct store_run *run; /* borrowed */
+	struct platform want;
 	struct archive archive;
 	struct found *found;
 	size_t n_found;
@@ -254,10 +248,9 @@ static int docker_image(struct loader *l, const struct docker_image *d, struct e
 
 /* ---- the archive's documents ---------------------------------------------------------- */
 
-static bool fits_host(const struct index_entry *e)
+static bool fits(const struct loader *l, const struct index_entry *e)
 {
-	return !e->skip && (!e->os || strcmp(e->os, "linux") == 0) &&
-	       (!e->architecture || strcmp(e->architecture, HOST_ARCH) == 0);
+	return !e->skip && platform_rank(&l->want, e->os, e->architecture, e->variant) >= 0;
 }
 
 /* The manifest that an entry means; NULL: it is not in the archive. */
@@ -281,7 +274,7 @@ static int follow(struct loader *l, const struct index_entry *e, unsigned depth,
 	if (index_parse(m->doc.data, m->doc.len, &l->run->store->limits, &x, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < x.n_entries && !*ret; i++) {
-		if (fits_host(&x.entries[i]) && follow(l, &x.entries[i], depth + 1, ret, err) < 0)
+		if (fits(l, &x.entries[i]) && follow(l, &x.entries[i], depth + 1, ret, err) < 0)
 			return -err->code;
 	}
 	return 0;
@@ -325,10 +318,11 @@ static int find_images(struct loader *l, const char *what, struct err *err)
 	}
 	if (l->n_found > 0)
 		return 0;
-	if (index || docker)
-		return err_set(err, ERR_INVALID,
-			       "platform-unavailable: %s holds no image for linux/" HOST_ARCH,
-			       what);
+	if (index || docker) {
+		err_set(err, ERR_INVALID, "platform-unavailable: %s holds no image for %s/%s", what,
+			l->want.os, l->want.arch);
+		return err_reason(err, "platform-unavailable");
+	}
 	return err_set(err, ERR_INVALID,
 		       "%s is no image archive: neither manifest.json nor index.json is in it",
 		       what);
@@ -412,7 +406,8 @@ int image_load(struct store_run *run, int fd, const char *what, struct load_resu
 	AUTO(loader_done) struct loader l = { .run = run };
 	struct load_result r = { 0 };
 
-	if (archive_read(&l.archive, run, fd, what, err) < 0 || find_images(&l, what, err) < 0 ||
+	if (platform_parse(NULL, &l.want, err) < 0 ||
+	    archive_read(&l.archive, run, fd, what, err) < 0 || find_images(&l, what, err) < 0 ||
 	    cancel_check(run->cancel, err) < 0)
 		return -err->code;
 	if (store_all(&l, &r, err) < 0) {

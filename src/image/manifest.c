@@ -4,7 +4,6 @@
 #include "image/docs.h"
 #include "image/docs_json.h"
 #include "image/limits.h"
-#include "image/media.h"
 
 void manifest_done(struct manifest *m)
 {
@@ -91,6 +90,43 @@ int manifest_parse(const void *data, size_t len, const struct image_limits *limi
 		return -err->code;
 	*ret = TAKE_STRUCT(m);
 	return 0;
+}
+
+static int kind_of(const struct json_at *root, const char *type, enum media *ret, struct err *err)
+{
+	struct json_at layers = json_member(root, "layers");
+	struct json_at manifests = json_member(root, "manifests");
+	const char *own = NULL;
+
+	if (json_opt_str(root, "mediaType", &own, err) < 0)
+		return -err->code;
+	if (json_present(&layers) && json_present(&manifests))
+		return json_complain(root, err, "it is a manifest and an index at once");
+	if (own)
+		*ret = media_of(own);
+	else if (media_of(type) == MEDIA_OTHER && !strstr(type, "manifest.v1+"))
+		*ret = json_present(&manifests) ? MEDIA_INDEX : MEDIA_MANIFEST;
+	else
+		*ret = media_of(type);
+	if (*ret == MEDIA_MANIFEST || *ret == MEDIA_INDEX)
+		return 0;
+	return media_unsupported(own ? own : type, err);
+}
+
+int doc_kind(const void *data, size_t len, const struct image_limits *limits, const char *type,
+	     enum media *ret, struct err *err)
+{
+	AUTO(json_decref) json_t *json = NULL;
+	struct json_at root;
+
+	if (len > limits->manifest_bytes)
+		return limit_exceeded(err, "manifest_bytes", len, limits->manifest_bytes);
+	if (json_parse("manifest", data, len, len, &json, err) < 0)
+		return -err->code;
+	root = json_root(json, "manifest");
+	if (json_get_object(&root, err) < 0)
+		return -err->code;
+	return kind_of(&root, type, ret, err);
 }
 
 void index_done(struct index *x)
