@@ -19,7 +19,9 @@ struct run_opts {
 	bool interactive, tty, no_tty, no_stdin;
 };
 
-static const struct run_opts run_defaults = { .cpus = 1, .memory_mib = 512 };
+#define NOT_GIVEN UINT64_MAX /* config.json has a say */
+
+static const struct run_opts run_defaults = { .cpus = NOT_GIVEN, .memory_mib = NOT_GIVEN };
 
 static const struct opt run_options[] = {
 	{ OPT_STRING, 'n', "name", "NAME", "name of the sandbox; a named one keeps its disk",
@@ -168,8 +170,10 @@ static int build_spec(const struct run_opts *o, const char *image, struct buf *b
 		json_put_str(&j, "name", o->name);
 	if (o->engine)
 		json_put_str(&j, "engine", o->engine);
-	json_put_u64(&j, "cpus", o->cpus);
-	json_put_u64(&j, "memory_mib", o->memory_mib);
+	if (o->cpus != NOT_GIVEN)
+		json_put_u64(&j, "cpus", o->cpus);
+	if (o->memory_mib != NOT_GIVEN)
+		json_put_u64(&j, "memory_mib", o->memory_mib);
 	if (o->workdir)
 		json_put_str(&j, "workdir", o->workdir);
 	if (o->user)

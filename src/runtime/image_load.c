@@ -156,8 +156,11 @@ int home_image_bring_in(struct home *home, struct store_run *run, int fd, const 
 			struct load_result *ret_result, struct err *err)
 {
 	struct load_result result = { 0 };
-	int r = image_load(run, fd, what, options, &result, err);
+	int r = home_settings_check(home, err); /* it has limits of images */
 
+	if (r < 0)
+		return r;
+	r = image_load(run, fd, what, options, &result, err);
 	if (r < 0)
 		return err->number
 			       ? r

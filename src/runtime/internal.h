@@ -17,6 +17,7 @@
 #include "runtime/exit_record.h"
 #include "runtime/progress.h"
 #include "runtime/runtime.h"
+#include "runtime/settings.h"
 #include "runtime/spec.h"
 #include "state/state.h"
 
@@ -76,6 +77,8 @@ struct home {
 	char *kernel;		      /* owned; may be NULL */
 	char *search;		      /* owned; PATH, may be NULL */
 	int fd, run_fd, sandboxes_fd; /* owned */
+	struct settings settings;     /* owned */
+	struct err settings_error;    /* code ERR_NONE: settings are what config.json says */
 	struct store *store;	      /* owned */
 	struct state *state;	      /* owned */
 	int refs;		      /* shared: home_open()'s and one of each sandbox; atomic */
@@ -88,6 +91,14 @@ struct home {
 struct home *home_ref(struct home *home);
 void home_unref(struct home *home);
 DEFINE_AUTO(struct home *, home_unref);
+/*
+ * 0, or what is wrong with config.json.  For calls that depend on it: the others must work, so that one
+ * can still look, stop and remove.
+ */
+MUST_CHECK int home_settings_check(const struct home *home, struct err *err);
+/* spec_parse() and spec_resolve() with the home's defaults. */
+MUST_CHECK int home_spec_parse(const struct home *home, const char *text, struct spec *ret_spec,
+			       struct err *err);
 /* Take over both descriptors, also on failure. */
 MUST_CHECK int home_attach(struct home *home, int pidfd, int watchdog, struct err *err);
 /*

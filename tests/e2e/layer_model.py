@@ -97,7 +97,11 @@ class Layer:
         for path, place, followed in self.places:
             for path2, place2, _ in self.places if followed else ():
                 n = min(len(place), len(place2) + 1)
-                if path[:-1] != path2[:-1] and place[:n] == [*place2, path2[-1]][:n]:
+                if path[:-1] == path2[:-1]:
+                    unclear = place != place2
+                else:
+                    unclear = place[:n] == [*place2, path2[-1]][:n]
+                if unclear:
                     raise Unclear
 
     def leads_to_folder(self, stack, target, link):
@@ -167,6 +171,8 @@ class Layer:
             return node
         path = node.entry["target"]
         target = self.own(path)
+        if self.places[-1][2]:
+            raise Unclear
         if target is None or target.is_dir():
             layer = Layer(self.below, self.number, [])
             folder = layer.parent(path, make=False)

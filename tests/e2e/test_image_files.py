@@ -239,6 +239,33 @@ def test_indexes_that_are_too_deep(home):
     assert r.returncode == 1 and b"indexes inside each other" in r.stderr
 
 
+def test_indexes_that_name_each_other_many_times(home):
+    layout = Layout()
+    entry = layout.index([])
+    for _ in range(3):
+        entry = layout.index([entry] * 1000)
+    r = home.run("load", input=layout.done([entry]), text=False, timeout_s=30)
+    assert r.returncode == 1 and b"entries of indexes" in r.stderr
+
+
+def test_the_variant_that_fits_best(home):
+    layout = Layout()
+    v1 = layout.image(LAYERS, **platform("amd64"))
+    v9 = layout.image(LAYERS[:1], **platform("amd64", "v9"))
+    v2 = layout.image([LAYERS[1]], **platform("amd64", "v2"))
+    ok(home.run("load", "-t", "x:1", input=layout.done([layout.index([v9, v1, v2])]), text=False))
+    assert images(home)["docker.io/library/x:1"]["digest"] == v2["digest"]
+
+
+def test_an_index_of_which_only_a_part_is_there(home):
+    layout = Layout()
+    missing = layout.image([LAYERS[1]], **platform("amd64", "v2"))
+    layout.files = {"oci-layout": b"{}"}
+    mine = layout.image(LAYERS, **platform("amd64"))
+    ok(home.run("load", "-t", "x:1", input=layout.done([layout.index([missing, mine])]), text=False))
+    assert images(home)["docker.io/library/x:1"]["digest"] == mine["digest"]
+
+
 def test_an_index_without_our_platform(home):
     layout = Layout()
     entry = layout.index([layout.image(LAYERS, arch="arm64", **platform("arm64"))])

@@ -44,6 +44,7 @@ def short_dir():
     """Names in the archives are nearly as long as PATH_MAX."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="u", dir="/tmp"))
     yield path
+    subprocess.run(["chmod", "-R", "u+rwx", path], check=True)
     shutil.rmtree(path)
 
 
@@ -148,7 +149,8 @@ def test_umoci_unpacks_the_same(rootfs, short_dir, name):
     assert complaint is None
     ours = as_umoci(trees.walk_erofs(rootfs / "disks" / name), theirs, since)
     theirs = trees.without_root(theirs) if os.geteuid() != 0 else theirs
-    assert trees.differences(ours, theirs, ("image", "umoci")).keys() == paths, reason
+    found = trees.differences(ours, theirs, ("image", "umoci"))
+    assert found.keys() == paths or os.geteuid() != 0 and found.keys() <= paths, (found, reason)
 
 
 def test_random_layers_against_a_model(memory_dir):

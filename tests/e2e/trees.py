@@ -14,6 +14,7 @@ import subprocess
 import urllib.parse
 
 import erofs_reader
+import mkimg
 
 BUILD = pathlib.Path(os.environ.get("MSB_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build"))
 WALK = BUILD / "agent/walk"
@@ -84,12 +85,12 @@ def differences(a, b, names=("a", "b")):
     return found
 
 
-def config_of(layers):
-    return json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {
+def config_of(layers, architecture):
+    return json.dumps({"architecture": architecture, "os": "linux", "config": {}, "rootfs": {
         "type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(b).hexdigest() for b in layers]}}).encode()
 
 
-def write_layout(folder, layers):
+def write_layout(folder, layers, architecture="amd64"):
     """An OCI layout of one image with tag TAG; its layers are not compressed."""
     blobs = folder / "blobs/sha256"
     blobs.mkdir(parents=True)
@@ -99,7 +100,7 @@ def write_layout(folder, layers):
         (blobs / digest).write_bytes(data)
         return {"mediaType": f"application/vnd.oci.image.{media}", "digest": f"sha256:{digest}", "size": len(data)}
 
-    manifest = put(json.dumps({"schemaVersion": 2, "config": put(config_of(layers), "config.v1+json"),
+    manifest = put(json.dumps({"schemaVersion": 2, "config": put(config_of(layers, architecture), "config.v1+json"),
                                "layers": [put(x, "layer.v1.tar") for x in layers]}).encode(), "manifest.v1+json")
     manifest["annotations"] = {"org.opencontainers.image.ref.name": TAG}
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
@@ -123,7 +124,8 @@ def without_root(tree):
     kept = {}
     for path, e in tree.items():
         e = {**e, "uid": 0, "gid": 0, "mode": e["mode"] & 0o777}
-        e["xattrs"] = {k: v for k, v in e["xattrs"].items() if k.startswith(b"user.") and e["type"] in ("file", "dir")}
+        e["xattrs"] = {k: v for k, v in e["xattrs"].items() if e["type"] in ("file", "dir") and
+                       k.startswith(b"user.") and k != b"user.rootlesscontainers"}  # umoci's note of the owner
         if e["type"] in ("char", "block"):
             e.update(type="file", size=0, rdev=None, sha256=hashlib.sha256().hexdigest())
         kept[path] = e
@@ -164,3 +166,26 @@ def walk_in_guest(home, rootfs):
     r = home.run("run", rootfs, "--", "sh", "-c", MOUNT.replace("OPTIONS", OPTIONS), text=False)
     assert r.returncode == 0, r.stderr
     return dict(zip(names, parse_walk(r.stdout), strict=True))
+
+
+WALK_IN_GUEST = "/.tools/walk"
+
+
+def tools_layer():
+    """A layer with the program walk at WALK_IN_GUEST."""
+    return mkimg.D(".tools") + mkimg.F(WALK_IN_GUEST, WALK.read_bytes(), mode=0o755) + bytes(1024)
+
+
+# Folders that other file systems cover in a guest, and what its boot makes.
+COVERED = (b"dev", b"proc", b"sys", b"run", b"tmp")
+MADE = (b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b"lib/modules", b"usr/lib/modules", b"var/tmp")
+WRITTEN = (b"etc", b"usr/lib", b"lib", b"var")  # folders in which it makes something: another time
+
+
+def without_boot(tree):
+    """The tree of an image or of a guest without what differs because a guest has booted."""
+    kept = {}
+    for path, e in tree.items():
+        if not any(path == p or path.startswith(p + b"/") for p in COVERED + MADE):
+            kept[path] = {**e, "mtime": None} if path in WRITTEN else e
+    return kept

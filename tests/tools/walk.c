@@ -42,6 +42,16 @@ static uint32_t ror(uint32_t v, unsigned n)
 	return v >> n | v << (32 - n);
 }
 
+/* One round; the caller renames the variables instead of moving their values. */
+static inline void sha256_round(uint32_t a, uint32_t b, uint32_t c, uint32_t *d, uint32_t e,
+				uint32_t f, uint32_t g, uint32_t *h, uint32_t input)
+{
+	uint32_t t = *h + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + ((e & f) ^ (~e & g)) + input;
+
+	*d += t;
+	*h = t + (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+}
+
 static void sha256_block(struct sha256 *s)
 {
 	static const uint32_t k[64] = {
@@ -56,7 +66,9 @@ static void sha256_block(struct sha256 *s)
 		0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
 		0xc67178f2,
 	};
-	uint32_t w[64], v[8];
+	uint32_t w[64];
+	uint32_t a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3];
+	uint32_t e = s->h[4], f = s->h[5], g = s->h[6], h = s->h[7];
 
 	for (unsigned i = 0; i < 16; i++)
 		w[i] = (uint32_t)s->block[4 * i] << 24 | (uint32_t)s->block[4 * i + 1] << 16 |
@@ -64,27 +76,37 @@ static void sha256_block(struct sha256 *s)
 	for (unsigned i = 16; i < 64; i++)
 		w[i] = (ror(w[i - 2], 17) ^ ror(w[i - 2], 19) ^ w[i - 2] >> 10) + w[i - 7] +
 		       (ror(w[i - 15], 7) ^ ror(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 16];
-	memcpy(v, s->h, sizeof(v));
-	for (unsigned i = 0; i < 64; i++) {
-		uint32_t t1 = v[7] + (ror(v[4], 6) ^ ror(v[4], 11) ^ ror(v[4], 25)) +
-			      ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-		uint32_t t2 = (ror(v[0], 2) ^ ror(v[0], 13) ^ ror(v[0], 22)) +
-			      ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-
-		memmove(v + 1, v, 7 * sizeof(v[0]));
-		v[4] += t1;
-		v[0] = t1 + t2;
+	for (unsigned i = 0; i < 64; i += 8) {
+		sha256_round(a, b, c, &d, e, f, g, &h, k[i] + w[i]);
+		sha256_round(h, a, b, &c, d, e, f, &g, k[i + 1] + w[i + 1]);
+		sha256_round(g, h, a, &b, c, d, e, &f, k[i + 2] + w[i + 2]);
+		sha256_round(f, g, h, &a, b, c, d, &e, k[i + 3] + w[i + 3]);
+		sha256_round(e, f, g, &h, a, b, c, &d, k[i + 4] + w[i + 4]);
+		sha256_round(d, e, f, &g, h, a, b, &c, k[i + 5] + w[i + 5]);
+		sha256_round(c, d, e, &f, g, h, a, &b, k[i + 6] + w[i + 6]);
+		sha256_round(b, c, d, &e, f, g, h, &a, k[i + 7] + w[i + 7]);
 	}
-	for (unsigned i = 0; i < 8; i++)
-		s->h[i] += v[i];
+	s->h[0] += a;
+	s->h[1] += b;
+	s->h[2] += c;
+	s->h[3] += d;
+	s->h[4] += e;
+	s->h[5] += f;
+	s->h[6] += g;
+	s->h[7] += h;
 }
 
 static void sha256_add(struct sha256 *s, const uint8_t *data, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		s->block[s->len++ % 64] = data[i];
-		if (s->len % 64 == 0)
+	while (len > 0) {
+		size_t at = s->len % 64, n = 64 - at < len ? 64 - at : len;
+
+		memcpy(s->block + at, data, n);
+		s->len += n;
+		if (at + n == 64)
 			sha256_block(s);
+		data += n;
+		len -= n;
 	}
 }
 
