@@ -32,7 +32,7 @@ static void chain_done_auto(struct chain *c)
 
 static int chain_add(struct archive *a, struct chain *c, const char *id, struct err *err)
 {
-	struct member **layers = reallocarray(c->layers, c->n + 1, sizeof(*layers));
+	struct member **layers = reallocarray(c->layers, c->n + 1, sizeof(struct member *));
 	char **paths = reallocarray(c->paths, c->n + 2, sizeof(*paths));
 
 	if (layers)
