@@ -7,7 +7,8 @@
 #include "image/platform.h"
 
 /*
- * An image_load() under way: load.c puts into the store what load_find.c finds in the archive.
+ * An image_load() under way: load_find.c finds the images of the archive, load_image.c checks each,
+ * load.c puts them into the store.
  */
 
 /* An image that was found and checked. */
@@ -39,6 +40,16 @@ static inline void loader_done_auto(struct loader *l)
 {
 	loader_done(l);
 }
+
+/* ---- load_image.c ---- */
+
+/* Add to @l->found what a manifest names, or the name alone if it is there. @name may be NULL. */
+MUST_CHECK int load_oci_image(struct loader *l, const struct member *doc, const char *name,
+			      struct err *err);
+/* The same for an entry of manifest.json. */
+MUST_CHECK int load_docker_image(struct loader *l, const struct docker_image *d, struct err *err);
+
+/* ---- load_find.c ---- */
 
 /* Fill @l->found. @err: INVALID: nothing there, not what was picked, or not just one */
 MUST_CHECK int find_images(struct loader *l, struct err *err);
