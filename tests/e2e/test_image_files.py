@@ -290,6 +290,16 @@ def test_two_names_in_the_index_are_one_image(home):
     assert names(home) == ["docker.io/library/a:1", "docker.io/library/b:1"]
 
 
+def test_an_image_for_another_machine_is_kept_but_not_run(home):
+    layout = Layout()
+    entry = layout.image(LAYERS, arch="arm64", **named("other:1"))
+    ok(home.run("load", input=layout.done([entry]), text=False))
+    r = home.run("run", "other:1", "--", "true")
+    assert r.returncode == 125 and "arm64" in r.stderr and "amd64" in r.stderr
+    saved = ok(home.run("save", "other:1", "--exact", text=False)).stdout
+    assert "blobs/sha256/" + entry["digest"][7:] in members(saved)
+
+
 # ---- layouts as folders --------------------------------------------------------------------
 
 
