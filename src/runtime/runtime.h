@@ -47,7 +47,8 @@ MUST_CHECK int home_spec_check(struct home *home, const char *spec, char **ret_n
 			       struct err *err);
 MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, const char *name,
 			       const struct call *call, char **ret_json, struct err *err);
-MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
+/* @brief: without the layers. */
+MUST_CHECK int home_image_list(struct home *home, bool brief, char **ret_json, struct err *err);
 MUST_CHECK int home_image_inspect(struct home *home, const char *image, char **ret_json,
 				  struct err *err);
 /* IMAGE_NOT_FOUND, IMAGE_IN_USE, BUSY; @force: an image that is in use loses its names only. */
