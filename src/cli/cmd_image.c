@@ -128,8 +128,8 @@ const struct command cmd_image_ls = {
 	.run = image_ls_run,
 };
 
-static const struct command *const image_commands[] = { &cmd_image_ls, &cmd_image_load,
-							&cmd_image_save, NULL };
+static const struct command *const image_commands[] = { &cmd_image_pull, &cmd_image_ls,
+							&cmd_image_load, &cmd_image_save, NULL };
 
 const struct command cmd_image = {
 	.name = "image",

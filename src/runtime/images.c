@@ -193,11 +193,11 @@ static int open_recorded(struct home *home, struct store_run *run, struct state_
 }
 
 int home_image_open(struct home *home, struct store_run *run, const char *text,
-		    const struct call *call, struct image **ret_image, char **ret_digest,
-		    struct err *err)
+		    const struct pull_how *how, const struct call *call, struct image **ret_image,
+		    char **ret_digest, struct err *err)
 {
 	struct state_image row = { 0 };
-	int r = home_image_find_or_load(home, text, call, &row, err);
+	int r = home_image_get(home, text, how, call, &row, NULL, err);
 
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);

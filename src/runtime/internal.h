@@ -16,6 +16,7 @@
 #include "runtime/call.h"
 #include "runtime/exit_record.h"
 #include "runtime/progress.h"
+#include "runtime/pull.h"
 #include "runtime/runtime.h"
 #include "runtime/settings.h"
 #include "runtime/spec.h"
@@ -78,6 +79,8 @@ struct home {
 	char *libexec;		      /* owned; may be NULL */
 	char *kernel;		      /* owned; may be NULL */
 	char *search;		      /* owned; PATH, may be NULL */
+	char *docker_config;	      /* owned; may be NULL */
+	char *runtime_dir;	      /* owned; may be NULL */
 	int fd, run_fd, sandboxes_fd; /* owned */
 	struct settings settings;     /* owned */
 	struct err settings_error;    /* code ERR_NONE: settings are what config.json says */
@@ -165,12 +168,13 @@ MUST_CHECK int home_image_find_or_load(struct home *home, const char *text, cons
 /**
  * home_image_open() - The image of a spec, which names no folder
  * @run:	Holds it; to be closed when a row says who keeps it
+ * @how:	If it is to be fetched; NULL: the defaults
  * @ret_digest:	Its manifest; owned by the caller
  * @err:	IMAGE_NOT_FOUND; IMAGE: it is damaged
  */
 MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
-			       const struct call *call, struct image **ret_image, char **ret_digest,
-			       struct err *err);
+			       const struct pull_how *how, const struct call *call,
+			       struct image **ret_image, char **ret_digest, struct err *err);
 
 /* ---- image_load.c: records ---- */
 
