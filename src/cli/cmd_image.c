@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,8 +49,8 @@ static int print_jsonl(const struct json_at *root, size_t n, struct msb_error *e
 static int print_table(const struct json_at *root, size_t n, const struct image_ls_opts *o,
 		       struct msb_error *err)
 {
-	static const char *const header[] = { "REFERENCE", "DIGEST", "SIZE", "CREATED" };
-	struct out_table *t = out_table_new(4, header);
+	static const char *const header[] = { "REFERENCE", "DIGEST", "SIZE", "USED-BY", "CREATED" };
+	struct out_table *t = out_table_new(5, header);
 	struct err e = ERR_INIT;
 	int r = 0;
 
@@ -57,14 +58,15 @@ static int print_table(const struct json_at *root, size_t n, const struct image_
 		return common_error(err, MSB_E_NO_MEMORY, "out of memory");
 	for (size_t i = 0; i < n && r >= 0; i++) {
 		struct json_at row = json_item(root, i);
-		const char *ref = NULL, *digest = "", *created = "";
-		char size[32], brief[20];
-		uint64_t bytes = 0;
+		const char *ref = NULL, *digest = "", *created = NULL;
+		char size[32], brief[20], users[24], when[40];
+		uint64_t bytes = 0, used_by = 0;
 
-		r = json_opt_str(&row, "reference", &ref, &e);
+		r = json_opt_str(&row, "name", &ref, &e);
 		r = r < 0 ? r : json_opt_str(&row, "digest", &digest, &e);
 		r = r < 0 ? r : json_opt_str(&row, "created", &created, &e);
 		r = r < 0 ? r : json_opt_u64(&row, "size_bytes", 0, UINT64_MAX, &bytes, &e);
+		r = r < 0 ? r : json_opt_u64(&row, "used_by", 0, UINT64_MAX, &used_by, &e);
 		if (r < 0)
 			break;
 		/* "sha256:" and 12 digits tell images apart */
@@ -74,8 +76,10 @@ static int print_table(const struct json_at *root, size_t n, const struct image_
 			continue;
 		}
 		out_size(bytes, size, sizeof(size));
-		r = out_table_row(t, (const char *const[]){ ref ? ref : "<none>", brief, size,
-							    created ? created : "" });
+		(void)snprintf(users, sizeof(users), "%" PRIu64, used_by);
+		out_time(created, when, sizeof(when));
+		r = out_table_row(
+			t, (const char *const[]){ ref ? ref : "<none>", brief, size, users, when });
 	}
 	if (r >= 0 && !o->quiet && n > 0)
 		out_table_print(t, !o->no_header);
@@ -128,8 +132,10 @@ const struct command cmd_image_ls = {
 	.run = image_ls_run,
 };
 
-static const struct command *const image_commands[] = { &cmd_image_pull, &cmd_image_ls,
-							&cmd_image_load, &cmd_image_save, NULL };
+static const struct command *const image_commands[] = {
+	&cmd_image_pull, &cmd_image_ls,	 &cmd_image_inspect, &cmd_image_tag,	&cmd_image_rm, &cmd_image_prune,
+	&cmd_image_load, &cmd_image_save,    &cmd_image_verify, NULL,
+};
 
 const struct command cmd_image = {
 	.name = "image",

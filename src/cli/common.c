@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int common_error(struct msb_error *err, int32_t code, const char *fmt, ...)
 {
@@ -32,6 +33,30 @@ int common_choice(const char *option, const char *value, const char *const *choi
 				    "--%s: unknown value '%s'; did you mean '%s'?", option, value,
 				    near);
 	return common_error(err, MSB_E_INVALID_CONFIG, "--%s: unknown value '%s'", option, value);
+}
+
+int common_arguments(const struct opt_rest *rest, int min, int max, const char *what,
+		     struct msb_error *err)
+{
+	if (rest->n_args < min)
+		return common_error(err, MSB_E_INVALID_CONFIG, "missing argument: %s", what);
+	if (rest->n_args > max || rest->has_guest)
+		return common_error(err, MSB_E_INVALID_CONFIG, "unexpected argument '%s'",
+				    rest->n_args > max ? rest->args[max] : "--");
+	return 0;
+}
+
+int common_confirm(const char *question, struct msb_error *err)
+{
+	char answer[16];
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return common_error(err, MSB_E_INVALID_CONFIG,
+				    "there is no terminal to ask on; say yes with --yes");
+	(void)fprintf(stderr, "%s [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin))
+		answer[0] = '\0';
+	return answer[0] == 'y' || answer[0] == 'Y';
 }
 
 int common_no_arguments(const struct opt_rest *rest, struct msb_error *err)

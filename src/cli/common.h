@@ -18,11 +18,17 @@ int common_error(struct msb_error *err, int32_t code, const char *fmt, ...)
 int common_choice(const char *option, const char *value, const char *const *choices,
 		  struct msb_error *err);
 
+/* From @min to @max arguments, and nothing behind "--"; @what names them in the error. */
+int common_arguments(const struct opt_rest *rest, int min, int max, const char *what,
+		     struct msb_error *err);
 int common_no_arguments(const struct opt_rest *rest, struct msb_error *err);
 
 /* The home directory that the global options name; @engine may be NULL. msb_close() it. */
 int common_open(const struct cli *cli, const char *engine, struct msb **ret_m,
 		struct msb_error *err);
+
+/* Ask on the terminal: 1 = yes, 0 = no. Without a terminal an error that names --yes. */
+int common_confirm(const char *question, struct msb_error *err);
 
 /* Close @o and give its text, borrowed from @b. */
 int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct msb_error *err);

@@ -112,6 +112,8 @@ void help_tree(const char *path, const struct command *cmd)
 		tree_body("", cmd);
 		return;
 	}
+	/* The last one is listed. */
 	for (size_t i = 0; commands[i]; i++)
-		tree_command("", !commands[i + 1], commands[i]);
+		if (commands[i]->group)
+			tree_command("", !commands[i + 1], commands[i]);
 }

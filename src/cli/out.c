@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/defer.h"
 #include "cli/command.h"
@@ -168,6 +170,27 @@ void out_size(uint64_t bytes, char *buf, size_t size)
 		i++;
 	}
 	(void)snprintf(buf, size, i == 0 ? "%.0f %s" : "%.1f %s", v, units[i]);
+}
+
+void out_time(const char *rfc3339, char *buf, size_t size)
+{
+	static const struct {
+		int64_t seconds;
+		char unit;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	struct tm tm = { 0 };
+	int64_t age = -1;
+
+	(void)snprintf(buf, size, "%s", rfc3339 ? rfc3339 : "");
+	if (isatty(STDOUT_FILENO) && strptime(buf, "%Y-%m-%dT%H:%M:%S", &tm))
+		age = (int64_t)time(NULL) - (int64_t)timegm(&tm);
+	for (size_t i = 0; age >= 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (age < units[i].seconds && units[i].seconds > 1)
+			continue;
+		(void)snprintf(buf, size, "%lld%c ago", (long long)(age / units[i].seconds),
+			       units[i].unit);
+		break;
+	}
 }
 
 void out_write_failed(int sys)

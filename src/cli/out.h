@@ -33,6 +33,9 @@ bool out_utf8(void);
 /* "14.0 MiB" */
 void out_size(uint64_t bytes, char *buf, size_t size);
 
+/* A time in RFC 3339 for a table: "3d ago" on a terminal, as it is in a pipe; NULL: "". */
+void out_time(const char *rfc3339, char *buf, size_t size);
+
 /* Tell that standard output takes no more, errno @sys. */
 void out_write_failed(int sys);
 

@@ -77,6 +77,10 @@ struct load_result {
 	unsigned n_warnings;
 };
 void load_result_done(struct load_result *r);
+static inline void load_result_done_auto(struct load_result *r)
+{
+	load_result_done(r);
+}
 
 /**
  * image_load() - Import a docker-archive or an OCI layout, plain, gzip or zstd
@@ -149,7 +153,7 @@ MUST_CHECK int image_files_add(struct image_files *f, const struct image_file *f
 MUST_CHECK int image_survey(struct store_run *run, const char *manifest_digest,
 			    char *const *documents, struct image_files *ret_files, struct err *err);
 
-enum image_piece { PIECE_GOOD, PIECE_REBUILT, PIECE_BAD, PIECE_MISSING };
+enum image_piece { PIECE_GOOD, PIECE_REBUILT, PIECE_BAD, PIECE_MISSING, PIECE_MAX };
 /* @file: with name, digest and size at least. */
 typedef void (*image_piece_fn)(void *user, const struct image_file *file, enum image_piece piece);
 
@@ -164,6 +168,49 @@ typedef void (*image_piece_fn)(void *user, const struct image_file *file, enum i
 MUST_CHECK int image_verify(struct store_run *run, const char *manifest_digest,
 			    const struct image_files *known, image_piece_fn fn, void *user,
 			    struct err *err);
+
+/* ---- removal ----------------------------------------------------------------------------- */
+
+/**
+ * image_own() - Have an image for oneself: nobody starts, loads or pulls it
+ * @run:	Of the removal: it holds nothing
+ * @err:	BUSY: it is held, now and for the next two seconds; INVALID, CANCELLED, IO
+ */
+MUST_CHECK int image_own(struct store_run *run, const char *manifest_digest, struct err *err);
+void image_disown(struct store_run *run, const char *manifest_digest);
+
+/**
+ * image_file_own() - Have the object that a file belongs to for oneself
+ * Return: 0; -EAGAIN: a run holds it; -EINVAL: the name is none of ours; -errno
+ */
+MUST_CHECK int image_file_own(struct store_run *run, const char *name);
+void image_file_disown(struct store_run *run, const char *name);
+/* Delete a file that is owned; @ret_bytes on disk. A missing one is fine. -errno */
+MUST_CHECK int image_file_delete(struct store_run *run, const char *name, uint64_t *ret_bytes);
+/* Bytes on disk of a file; 0: there is none. */
+uint64_t image_file_disk(struct store_run *run, const char *name);
+
+/* A name of the store; a negative answer (-errno) ends the listing and is returned. */
+typedef int (*image_name_fn)(void *user, const char *name);
+/* Every file that an image might need, in no order. -errno */
+MUST_CHECK int image_each_file(struct store_run *run, image_name_fn fn, void *user);
+
+/**
+ * image_clean_old() - Delete downloads that nobody went on with, and what was set aside
+ * @age_s:	Unfinished downloads are kept for so many seconds
+ * @ret_bytes:	That came free
+ */
+MUST_CHECK int image_clean_old(struct store_run *run, uint64_t age_s, uint64_t *ret_bytes,
+			       struct err *err);
+/* What the images may take together by default: half of their file system, in bytes. -errno */
+MUST_CHECK int image_space_default(struct store *store, uint64_t *ret_bytes);
+
+/* ---- documents --------------------------------------------------------------------------- */
+
+/* Manifest and config of an image, as they came, and checked. @err: NOT_FOUND, IO */
+struct buf;
+MUST_CHECK int image_documents(struct store_run *run, const char *manifest_digest,
+			       struct buf *ret_manifest, struct buf *ret_config, struct err *err);
 
 /* ---- saving ------------------------------------------------------------------------------ */
 

@@ -59,8 +59,7 @@ static int set_lock(int fd, short type, uint64_t byte)
 	return set_range(fd, type, byte, 1);
 }
 
-/* Between two tries, the first after a millisecond. */
-static int pause_for(struct store_run *run, int *pause_ms, struct err *err)
+int store_pause(struct store_run *run, int *pause_ms, struct err *err)
 {
 	struct pollfd p = { .fd = cancel_fd(run->cancel), .events = POLLIN };
 
@@ -74,7 +73,7 @@ int store_hold(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct er
 	int pause_ms = 0, r;
 
 	while ((r = set_lock(run->lock_fd, F_RDLCK, byte_of(sha, HOLD))) == -EAGAIN) {
-		if (pause_for(run, &pause_ms, err) < 0)
+		if (store_pause(run, &pause_ms, err) < 0)
 			return -err->code;
 	}
 	return r < 0 ? err_sys(err, -r, "locking the image store") : 0;
@@ -124,7 +123,7 @@ int store_make_begin(struct store_run *run, const uint8_t sha[SHA256_BYTES], str
 	int pause_ms = 0, r;
 
 	while ((r = store_make_try(run, sha)) == -EAGAIN) {
-		if (pause_for(run, &pause_ms, err) < 0)
+		if (store_pause(run, &pause_ms, err) < 0)
 			return -err->code;
 	}
 	return r < 0 ? err_sys(err, -r, "locking the image store") : 0;

@@ -241,25 +241,46 @@ static int fill_extents(struct image *img, struct pieces *p, int *merged_fd, uin
 	return 0;
 }
 
-int image_read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct manifest *m,
-		    struct config *c, struct err *err)
+/* Both documents as they came. */
+static int read_both(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct buf *m_doc,
+		     struct buf *c_doc, struct manifest *m, struct err *err)
 {
-	AUTO(buf_done) struct buf doc = { 0 };
 	struct store *s = run->store;
 
 	if (store_hold(run, sha, err) < 0 ||
-	    store_get_blob(s, sha, s->limits.manifest_bytes, &doc, err) < 0 ||
-	    manifest_parse(doc.data, doc.len, &s->limits, m, err) < 0)
+	    store_get_blob(s, sha, s->limits.manifest_bytes, m_doc, err) < 0 ||
+	    manifest_parse(m_doc->data, m_doc->len, &s->limits, m, err) < 0 ||
+	    store_hold(run, m->config.digest.b, err) < 0)
 		return -err->code;
-	buf_done(&doc);
-	if (store_hold(run, m->config.digest.b, err) < 0)
-		return -err->code;
-	if (store_get_blob(s, m->config.digest.b, s->limits.config_bytes, &doc, err) < 0) {
-		if (err->code == ERR_NOT_FOUND)
-			err->code = ERR_IO; /* the manifest is there: a piece is missing */
-		return -err->code;
+	if (store_get_blob(s, m->config.digest.b, s->limits.config_bytes, c_doc, err) < 0) {
+		if (err->code != ERR_NOT_FOUND)
+			return -err->code;
+		err->code = ERR_IO; /* the manifest is there: a piece is missing */
+		return err_reason(err, "image-corrupt");
 	}
-	return config_parse(doc.data, doc.len, &s->limits, c, err);
+	return 0;
+}
+
+int image_read_docs(struct store_run *run, const uint8_t sha[SHA256_BYTES], struct manifest *m,
+		    struct config *c, struct err *err)
+{
+	AUTO(buf_done) struct buf m_doc = { 0 };
+	AUTO(buf_done) struct buf c_doc = { 0 };
+
+	if (read_both(run, sha, &m_doc, &c_doc, m, err) < 0)
+		return -err->code;
+	return config_parse(c_doc.data, c_doc.len, &run->store->limits, c, err);
+}
+
+int image_documents(struct store_run *run, const char *manifest_digest, struct buf *ret_manifest,
+		    struct buf *ret_config, struct err *err)
+{
+	AUTO(manifest_done) struct manifest m = { 0 };
+	uint8_t sha[SHA256_BYTES];
+
+	if (digest_parse(manifest_digest, sha) < 0)
+		return err_set(err, ERR_INVALID, "\"%.100s\" is no image digest", manifest_digest);
+	return read_both(run, sha, ret_manifest, ret_config, &m, err);
 }
 
 static bool layer_is_as_known(const struct image_files *known, const struct layer_files *f,

@@ -68,6 +68,8 @@ void store_make_end(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
  */
 MUST_CHECK int store_remove_try(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
 void store_remove_end(struct store_run *run, const uint8_t sha[SHA256_BYTES]);
+/* Between two tries; *pause_ms is 0 before the first. @err: CANCELLED */
+MUST_CHECK int store_pause(struct store_run *run, int *pause_ms, struct err *err);
 
 /* ---- new files -------------------------------------------------------------------------- */
 

@@ -11,12 +11,6 @@
 
 #define OPTIONS_MAX 65536 /* bytes */
 
-/* struct msb and struct msb_sandbox are the runtime's own handles. */
-static struct home *home_of(struct msb *m)
-{
-	return (struct home *)m;
-}
-
 static int read_options(const char *options, json_t **ret_value, struct home_options *o,
 			struct err *err)
 {
@@ -129,44 +123,6 @@ int msb_image_pull(struct msb *m, const char *reference, const char *options,
 		*ret_json = json;
 	else
 		free(json);
-	return call_end(&w, r, &err, error);
-}
-
-int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struct msb_error *error)
-{
-	struct err err = ERR_INIT;
-	int r;
-
-	if (!m || !ret_json)
-		return error_argument(m ? "ret_json" : "m", error);
-	if (filter)
-		r = err_set(&err, ERR_INVALID, "a filter for lists is not supported yet");
-	else if (kind == MSB_SANDBOX)
-		r = home_sandbox_list(home_of(m), ret_json, &err);
-	else if (kind == MSB_IMAGE)
-		r = home_image_list(home_of(m), ret_json, &err);
-	else
-		r = err_set(&err, ERR_INVALID, "lists of kind %d are not supported yet", kind);
-	return r < 0 ? error_out(&err, error) : 0;
-}
-
-int msb_remove(struct msb *m, int kind, const char *name, int flags, const struct msb_call *call,
-	       struct msb_error *error)
-{
-	struct err err = ERR_INIT;
-	struct waiting_call w;
-	int r;
-
-	if (!m || !name)
-		return error_argument(m ? "name" : "m", error);
-	if (call_begin(call, &w, &err) < 0)
-		return error_out(&err, error);
-	if (kind != MSB_SANDBOX)
-		r = err_set(&err, ERR_INVALID, "removal of kind %d is not supported yet", kind);
-	else if (flags & ~MSB_FORCE)
-		r = err_set(&err, ERR_INVALID, "there is no flag %d", flags & ~MSB_FORCE);
-	else
-		r = home_sandbox_remove(home_of(m), name, flags & MSB_FORCE, &w.call, &err);
 	return call_end(&w, r, &err, error);
 }
 

@@ -8,6 +8,13 @@
 #include "runtime/call.h"
 #include "runtime/stream.h"
 
+/* struct msb and struct msb_sandbox are the runtime's own handles. */
+struct home;
+static inline struct home *home_of(struct msb *m)
+{
+	return (struct home *)m;
+}
+
 /* The public error of an internal one; @out may be NULL.  Return: -code. */
 int error_out(const struct err *err, struct msb_error *out);
 /* The same for an argument that must not be NULL. */

@@ -143,8 +143,10 @@ int docker_config_find(const char *what, void *data, size_t len, const char *hos
 	if ((json_present(&entry) && (r = entry_login(&entry, &c.login, err)) < 0) ||
 	    (r = helper(&one, &c.helper, err)) < 0 || (r = helper(&store, &c.store, err)) < 0)
 		return r;
-	*ret = c;
-	c = (struct docker_config){ 0 };
+	ret->helper = TAKE_PTR(c.helper);
+	ret->store = TAKE_PTR(c.store);
+	ret->login = c.login;
+	c.login = (struct login){ 0 };
 	return 0;
 }
 

@@ -84,12 +84,12 @@ static int ask(struct registry *r, struct endpoint *e, const char *header, struc
 	unsigned known = atomic_load(&e->base_known);
 	int res = ask_base(r, e, known ? known - 1 : 0, header, f, a, err);
 
-	if (known == 0 && !(res < 0 && a->unreached)) {
+	if (known == 0 && !(res < 0 && a->no_tls)) {
 		atomic_store(&e->base_known, 1u);
 	} else if (known == 0 && e->base[1] && !cancel_fired(r->options.cancel)) {
 		http_answer_done(a);
 		res = ask_base(r, e, 1, header, f, a, err);
-		if (!(res < 0 && a->unreached))
+		if (!(res < 0 && a->no_tls))
 			atomic_store(&e->base_known, 2u);
 	}
 	return res;

@@ -374,7 +374,7 @@ static int judge(struct transfer *t, struct conn *c, int r, CURLcode code)
 				   .stalled = r == 1,
 				   .answered = a->head.status != 0,
 				   .body = t->body };
-	curl_off_t after = 0;
+	curl_off_t after = 0, handshake = 0;
 
 	if (r == -ECANCELED || cancel_fired(t->http->cancel))
 		return fail_cancelled(t->err);
@@ -389,7 +389,9 @@ static int judge(struct transfer *t, struct conn *c, int r, CURLcode code)
 		return is_success(&a->head) ? give_head(t) : 0;
 	}
 	(void)curl->curl_easy_getinfo(c->easy, CURLINFO_OS_ERRNO, &trouble.sys);
-	a->unreached = !trouble.answered;
+	if (curl->curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &handshake) == CURLE_OK)
+		trouble.handshake = handshake > 0;
+	a->no_tls = trouble_no_tls(&trouble);
 	a->again = trouble_may_pass(&trouble);
 	return trouble_tell(&trouble, t->err);
 }

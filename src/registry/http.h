@@ -63,8 +63,8 @@ struct http_answer {
 	int64_t retry_after_s; /* -1: not told */
 	struct buf error;      /* body of an answer that is not 2xx, cut at HTTP_ERROR_MAX; owned */
 	/* If the call fails: */
-	bool again;	/* trouble that may pass */
-	bool unreached; /* there was no answer at all */
+	bool again;  /* trouble that may pass */
+	bool no_tls; /* there was no answer, and nothing that speaks TLS */
 };
 void http_answer_done(struct http_answer *a);
 static inline void http_answer_done_auto(struct http_answer *a)

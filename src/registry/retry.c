@@ -2,13 +2,13 @@
 #include "registry/retry.h"
 
 const struct registry_times registry_times = {
-	.connect_ms = 30 * 1000,
-	.stall_ms = 30 * 1000,
-	.stall_bytes = 30 * 1024,
+	.connect_ms = 30000,
+	.stall_ms = 30000,
+	.stall_bytes = 30720, /* 1 KiB a second */
 	.retry_ms = 500,
-	.retry_max_ms = 30 * 1000,
-	.retry_after_max_ms = 5 * 60 * 1000,
-	.helper_ms = 30 * 1000,
+	.retry_max_ms = 30000,
+	.retry_after_max_ms = 300000,
+	.helper_ms = 30000,
 };
 
 int64_t retry_next(struct retry *r, const struct registry_times *times, uint64_t done,

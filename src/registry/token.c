@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registry/token.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -137,6 +138,7 @@ static int check_realm(const struct registry_options *options, struct http *http
 			      e->name);
 		return fail_protocol(err);
 	}
+	assert(realm.host && own.host);
 	same = strcmp(realm.host, own.host) == 0;
 	config = endpoint_config(options, realm.name);
 	insecure =

@@ -56,6 +56,15 @@ static bool is_plain_http(const struct trouble *t)
 	       (strstr(t->why, "wrong version number") || strstr(t->why, "http request"));
 }
 
+/* What the server did not like about our side of TLS; NULL: nothing. OpenSSL's words. */
+static const char *alert(const struct trouble *t)
+{
+	return t->code == CURLE_SSL_CONNECT_ERROR || t->code == CURLE_RECV_ERROR ||
+			       t->code == CURLE_SEND_ERROR
+		       ? strstr(t->why, "alert ")
+		       : NULL;
+}
+
 static bool is_proxy(CURLcode code)
 {
 	return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_PROXY;
@@ -67,10 +76,18 @@ static bool is_reach(CURLcode code)
 	       code == CURLE_OPERATION_TIMEDOUT;
 }
 
+bool trouble_no_tls(const struct trouble *t)
+{
+	return !t->answered && !t->handshake && !is_certificate(t->code) && !alert(t);
+}
+
 bool trouble_may_pass(const struct trouble *t)
 {
 	if (t->stalled)
 		return true;
+	/* A server in trouble of its own says "internal error". */
+	if (alert(t) && !strstr(alert(t), "internal error"))
+		return false;
 	if (is_certificate(t->code) || is_plain_http(t) || t->code == CURLE_OUT_OF_MEMORY ||
 	    t->code == CURLE_UNSUPPORTED_PROTOCOL || t->code == CURLE_URL_MALFORMAT)
 		return false;
@@ -89,6 +106,9 @@ static void printable(char *out, size_t size, const char *text)
 
 static const char *cause(const struct trouble *t, const char *why)
 {
+	if (alert(t))
+		return strstr(why, "alert certificate required") ? "it wants a client certificate"
+								 : strstr(why, "alert ");
 	if (t->stalled)
 		return "it sends nothing, or very little";
 	if (is_plain_http(t))
@@ -129,6 +149,10 @@ int trouble_tell(const struct trouble *t, struct err *err)
 	if (is_certificate(t->code))
 		(void)snprintf(hint, sizeof(hint),
 			       "\nif the registry has a CA of its own: --ca-cert FILE");
+	else if (strstr(why, "alert certificate required"))
+		(void)snprintf(hint, sizeof(hint),
+			       "\nset registries.%.128s.client_cert and client_key in config.json",
+			       t->host);
 	else if (is_plain_http(t))
 		(void)snprintf(hint, sizeof(hint), "\nif it has plain HTTP only: --insecure");
 	else if (variable && (is_proxy(t->code) || is_reach(t->code) ||

@@ -1,184 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
+#include "runtime/image_remove.h"
 
-#include "base/clock.h"
-#include "runtime/internal.h"
-
-/*
- * DOC: records of images
- *
- * An image is recorded after all its files are in the store and while the run that brought them
- * holds them: in one transaction with what it needs and its names.  So what is recorded is whole, and
- * what is not recorded may be removed by anybody who finds nobody holding it.
- */
-struct file_rows {
-	struct state_file *items; /* owned; the strings are borrowed */
-	size_t n;
-};
-
-static int to_rows(const struct image_files *files, struct file_rows *ret)
+static void put_images(struct json_out *o, const struct load_result *result, const char *name)
 {
-	ret->items = calloc(files->n + 1, sizeof(*ret->items));
-	if (!ret->items)
-		return -ENOMEM;
-	for (size_t i = 0; i < files->n; i++) {
-		struct image_file *f = &files->items[i];
-
-		ret->items[ret->n++] = (struct state_file){
-			.kind = image_file_kind_name(f->kind),
-			.name = f->name,
-			.digest = f->digest,
-			.size = f->size,
-			.disk = f->disk,
-			.inode = f->inode,
-			.mtime = f->mtime,
-		};
-	}
-	return 0;
-}
-
-static int put(struct home *home, struct state_image *row, const struct image_files *files,
-	       const char *const *names, struct err *err)
-{
-	struct file_rows rows = { 0 };
-	int r;
-
-	if (to_rows(files, &rows) < 0)
-		return err_no_memory(err);
-	row->platform = files->platform;
-	r = state_image_put(home->state, row, names, rows.items, rows.n, err);
-	free(rows.items);
-	return r;
-}
-
-int home_image_record(struct home *home, struct store_run *run, const struct loaded_image *li,
-		      const char *const *names, struct err *err)
-{
-	AUTO(image_files_done) struct image_files files = { 0 };
-	struct state_image row = {
-		.manifest_digest = li->manifest_digest,
-		.config_digest = li->config_digest,
-		.created = li->created,
-		.size = li->size,
-		.loaded_at = clock_wall_ns(),
-	};
-	int r = image_survey(run, li->manifest_digest, li->documents, &files, err);
-
-	return r < 0 ? r : put(home, &row, &files, names, err);
-}
-
-int home_image_record_again(struct home *home, struct store_run *run, struct state_image *row,
-			    const struct image_files *known, struct err *err)
-{
-	AUTO(image_files_done) struct image_files files = { 0 };
-	AUTO_FREE char **documents = calloc(known->n + 1, sizeof(*documents));
-	struct state_image copy = *row; /* it borrows */
-	size_t n = 0;
-	int r;
-
-	if (!documents)
-		return err_no_memory(err);
-	for (size_t i = 0; i < known->n; i++) {
-		if (known->items[i].kind == IMAGE_DOCUMENT)
-			documents[n++] = known->items[i].digest;
-	}
-	r = image_survey(run, row->manifest_digest, documents, &files, err);
-	return r < 0 ? r : put(home, &copy, &files, NULL, err);
-}
-
-static int take_file(void *user, const struct state_file *row)
-{
-	struct image_files *files = user;
-	struct image_file f = {
-		.size = row->size,
-		.disk = row->disk,
-		.inode = row->inode,
-		.mtime = row->mtime,
-	};
-
-	/* A kind of a newer version is none that this one looks at. */
-	if (image_file_kind_parse(row->kind, &f.kind) < 0)
-		return 0;
-	(void)snprintf(f.name, sizeof(f.name), "%s", row->name);
-	(void)snprintf(f.digest, sizeof(f.digest), "%s", row->digest);
-	return image_files_add(files, &f);
-}
-
-int home_image_known(struct home *home, const char *manifest_digest, struct image_files *ret_files,
-		     struct err *err)
-{
-	AUTO(image_files_done) struct image_files files = { 0 };
-	int r = state_image_files(home->state, manifest_digest, take_file, &files, err);
-
-	if (r < 0)
-		return r;
-	*ret_files = files;
-	files = (struct image_files){ 0 };
-	return 0;
-}
-
-static int load_json(const struct load_result *result, const char *name, char **ret_json,
-		     struct err *err)
-{
-	AUTO(buf_done) struct buf b = { 0 };
-	struct json_out o;
-
-	buf_init(&b, 4u << 20);
-	json_out_init(&o, &b);
-	json_put_object(&o, NULL);
-	json_put_array(&o, "images");
+	json_put_array(o, "images");
 	for (size_t i = 0; i < result->n_images; i++) {
 		const struct loaded_image *li = &result->images[i];
 
-		json_put_object(&o, NULL);
-		json_put_str(&o, "digest", li->manifest_digest);
-		json_put_array(&o, "references");
+		json_put_object(o, NULL);
+		json_put_str(o, "digest", li->manifest_digest);
+		json_put_array(o, "references");
 		if (name)
-			json_put_str(&o, NULL, name);
+			json_put_str(o, NULL, name);
 		for (size_t n = 0; !name && n < li->n_names; n++)
-			json_put_str(&o, NULL, li->names[n]);
-		json_put_end(&o);
-		json_put_u64(&o, "size_bytes", li->size);
-		json_put_end(&o);
+			json_put_str(o, NULL, li->names[n]);
+		json_put_end(o);
+		json_put_u64(o, "size_bytes", li->size);
+		json_put_end(o);
 	}
-	json_put_end(&o);
-	json_put_u64(&o, "warnings", result->n_warnings);
-	json_put_end(&o);
-	if (json_out_end(&o) < 0)
-		return err_no_memory(err);
-	return take_json(&b, ret_json, err);
+	json_put_end(o);
+	json_put_u64(o, "warnings", result->n_warnings);
 }
 
-int home_image_load(struct home *home, int fd, const char *what, const char *name,
-		    const struct call *call, char **ret_json, struct err *err)
+/* Read the archive and record what is in it; the run that holds it is closed at the end. */
+static int load(struct home *home, int fd, const char *what, const char *full,
+		const struct call *call, char **ret_json, struct err *err)
 {
 	AUTO(store_run_close) struct store_run *run = NULL;
-	AUTO_FREE char *full = NULL;
-	struct load_result result = { 0 };
-	int r;
+	AUTO(load_result_done) struct load_result result = { 0 };
+	AUTO(buf_done) struct buf b = { 0 };
+	struct json_out o;
+	int r = store_run_open(home->store, call_cancel(call), &run, err);
 
-	r = home_settings_check(home, err); /* it has limits of images */
-	if (r < 0)
-		return r;
-	if (name) {
-		r = image_ref_parse(name, &full, err);
-		if (r < 0)
-			return r;
-	}
-	r = store_run_open(home->store, call_cancel(call), &run, err);
 	if (r == 0)
 		r = image_load(run, fd, what, &result, err);
 	if (r < 0)
 		return err->number
 			       ? r
 			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
-	if (full && result.n_images != 1) {
-		r = err_set(err, ERR_INVALID, "'%s' holds %zu images, so one name does not fit",
-			    what, result.n_images);
-		goto out;
-	}
+	if (full && result.n_images != 1)
+		return err_set(err, ERR_INVALID, "'%s' holds %zu images, so one name does not fit",
+			       what, result.n_images);
 	for (size_t i = 0; r == 0 && i < result.n_images; i++) {
 		const char *const one[] = { full, NULL };
 		char *const *own = result.images[i].names;
@@ -186,9 +48,44 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 		r = home_image_record(home, run, &result.images[i],
 				      full ? one : (const char *const *)own, err);
 	}
-	if (r == 0)
-		r = load_json(&result, full, ret_json, err);
-out:
-	load_result_done(&result);
+	if (r < 0)
+		return r;
+	buf_init(&b, LIST_MAX);
+	json_out_init(&o, &b);
+	json_put_object(&o, NULL);
+	put_images(&o, &result, full);
+	r = home_image_gc(home, call, &o, err);
+	json_put_end(&o);
+	if (r < 0)
+		return r;
+	return json_out_end(&o) < 0 ? err_no_memory(err) : take_json(&b, ret_json, err);
+}
+
+/* What a load that failed has brought into the store, nobody needs. */
+static void sweep(struct home *home)
+{
+	AUTO(removal_close) struct removal rm = { 0 };
+	struct err ignored = ERR_INIT; /* the first error counts */
+
+	if (removal_open(home, NULL, &rm, &ignored) == 0)
+		IGNORE_RESULT(removal_sweep(&rm, NULL, &ignored));
+}
+
+int home_image_load(struct home *home, int fd, const char *what, const char *name,
+		    const struct call *call, char **ret_json, struct err *err)
+{
+	AUTO_FREE char *full = NULL;
+	int r = home_settings_check(home, err); /* it has limits of images */
+
+	if (r < 0)
+		return r;
+	if (name) {
+		r = image_ref_parse(name, &full, err);
+		if (r < 0)
+			return r;
+	}
+	r = load(home, fd, what, full, call, ret_json, err);
+	if (r < 0)
+		sweep(home);
 	return r;
 }

@@ -123,13 +123,18 @@ static int find_by_digest(struct home *home, const char *text, struct state_imag
 	return 0;
 }
 
+bool home_image_is_digest(const char *text)
+{
+	return strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) == 0;
+}
+
 int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
 		    struct err *err)
 {
 	AUTO_FREE char *full = NULL;
 	int r;
 
-	if (strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX)) == 0)
+	if (home_image_is_digest(text))
 		return find_by_digest(home, text, ret_image, err);
 	r = image_ref_parse(text, &full, err);
 	if (r < 0)
@@ -161,9 +166,8 @@ int home_image_find_or_load(struct home *home, const char *text, const struct ca
 	return r < 0 ? r : home_image_find(home, text, ret_row, err);
 }
 
-/* What was looked up may have been removed before it was held. */
-static int still_recorded(struct home *home, const char *text, struct state_image *row,
-			  struct err *err)
+int home_image_still_there(struct home *home, const char *text, struct state_image *row,
+			   struct err *err)
 {
 	AUTO_FREE char *digest = TAKE_PTR(row->manifest_digest);
 	int r;
@@ -192,6 +196,18 @@ static int open_recorded(struct home *home, struct store_run *run, struct state_
 	return r;
 }
 
+static int cannot_open(const char *text, struct err *err)
+{
+	size_t len;
+
+	err_wrap(err, "image '%s'", text);
+	len = strlen(err->msg);
+	if (strcmp(err->reason, "image-corrupt") == 0)
+		(void)snprintf(err->msg + len, sizeof(err->msg) - len,
+			       "\nbring it in again: msb pull -f %s, or msb load -i FILE", text);
+	return err_detail(err, err->number ? err->number : ERR_NR_IMAGE, text);
+}
+
 int home_image_open(struct home *home, struct store_run *run, const char *text,
 		    const struct pull_how *how, const struct call *call, struct image **ret_image,
 		    char **ret_digest, struct err *err)
@@ -202,13 +218,11 @@ int home_image_open(struct home *home, struct store_run *run, const char *text,
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);
 	if (r == 0)
-		r = still_recorded(home, text, &row, err);
+		r = home_image_still_there(home, text, &row, err);
 	if (r == 0) {
 		r = open_recorded(home, run, &row, ret_image, err);
-		if (r < 0) {
-			err_wrap(err, "image '%s'", text);
-			r = err_detail(err, err->number ? err->number : ERR_NR_IMAGE, text);
-		}
+		if (r < 0)
+			r = cannot_open(text, err);
 	}
 	if (r == 0)
 		*ret_digest = TAKE_PTR(row.manifest_digest);

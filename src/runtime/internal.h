@@ -22,8 +22,9 @@
 #include "runtime/spec.h"
 #include "state/state.h"
 
-#define SANDBOX_ID_LEN 16   /* hex digits */
-#define SPEC_MAX_LIST  4096 /* strings in one list */
+#define SANDBOX_ID_LEN 16	   /* hex digits */
+#define LIST_MAX       (64u << 20) /* bytes of a listing */
+#define SPEC_MAX_LIST  4096	   /* strings in one list */
 
 /* ---- util.c ---- */
 
@@ -162,6 +163,11 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 /* By reference, or by a digest that may be shortened. IMAGE_NOT_FOUND; INVALID: not just one */
 MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
 			       struct err *err);
+/* "sha256:..." */
+bool home_image_is_digest(const char *text);
+/* Read the record of an image again once it is held: it may have been removed before. */
+MUST_CHECK int home_image_still_there(struct home *home, const char *text, struct state_image *row,
+				      struct err *err);
 /* The same; an image that is delivered with the program is loaded first if it must be. */
 MUST_CHECK int home_image_find_or_load(struct home *home, const char *text, const struct call *call,
 				       struct state_image *ret_image, struct err *err);
@@ -176,7 +182,7 @@ MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const c
 			       const struct pull_how *how, const struct call *call,
 			       struct image **ret_image, char **ret_digest, struct err *err);
 
-/* ---- image_load.c: records ---- */
+/* ---- image_record.c ---- */
 
 /* Record what came in, with @names (NULL-terminated, full); @run holds all of it still. */
 MUST_CHECK int home_image_record(struct home *home, struct store_run *run,
@@ -189,6 +195,26 @@ MUST_CHECK int home_image_record_again(struct home *home, struct store_run *run,
 /* Its files as they were recorded; none: not known. */
 MUST_CHECK int home_image_known(struct home *home, const char *manifest_digest,
 				struct image_files *ret_files, struct err *err);
+
+/* ---- image_prune.c ---- */
+
+/**
+ * home_image_gc() - Make room after an image came in: the least recently used ones go that nobody uses
+ * @o:		An open object; gets "removed" [{"reference","digest"}] and "removed_bytes"
+ *
+ * Until all images fit into images.max_size.  Also deletes what crashed runs have left.  Call it while
+ * the run holds the new image, which stays then.
+ */
+MUST_CHECK int home_image_gc(struct home *home, const struct call *call, struct json_out *o,
+			     struct err *err);
+
+/* ---- lists.c ---- */
+
+/* RFC 3339, or null for 0. */
+void put_time(struct json_out *o, const char *key, uint64_t ns);
+/* An array in a buffer of LIST_MAX bytes. */
+void list_begin(struct buf *b, struct json_out *o);
+MUST_CHECK int list_end(struct buf *b, struct json_out *o, char **ret_json, struct err *err);
 
 /* ---- root_disk.c ---- */
 

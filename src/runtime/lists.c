@@ -5,9 +5,7 @@
 #include "base/clock.h"
 #include "runtime/internal.h"
 
-#define LIST_MAX (64u << 20) /* bytes of a listing */
-
-static void put_time(struct json_out *o, const char *key, uint64_t ns)
+void put_time(struct json_out *o, const char *key, uint64_t ns)
 {
 	time_t s = (time_t)(ns / NS_PER_S);
 	char text[32] = "";
@@ -19,45 +17,19 @@ static void put_time(struct json_out *o, const char *key, uint64_t ns)
 		json_put_null(o, key);
 }
 
-static int put_image(void *user, const struct state_image *image)
-{
-	struct json_out *o = user;
-
-	json_put_object(o, NULL);
-	json_put_str(o, "reference", image->reference);
-	json_put_str(o, "digest", image->manifest_digest);
-	json_put_str(o, "image_id", image->config_digest);
-	json_put_u64(o, "size_bytes", image->size);
-	json_put_str(o, "created", image->created);
-	put_time(o, "loaded_at", image->loaded_at);
-	json_put_end(o);
-	return o->error;
-}
-
-static void list_begin(struct buf *b, struct json_out *o)
+void list_begin(struct buf *b, struct json_out *o)
 {
 	buf_init(b, LIST_MAX);
 	json_out_init(o, b);
 	json_put_array(o, NULL);
 }
 
-static int list_end(struct buf *b, struct json_out *o, char **ret_json, struct err *err)
+int list_end(struct buf *b, struct json_out *o, char **ret_json, struct err *err)
 {
 	json_put_end(o);
 	if (json_out_end(o) < 0)
 		return err_no_memory(err);
 	return take_json(b, ret_json, err);
-}
-
-int home_image_list(struct home *home, char **ret_json, struct err *err)
-{
-	AUTO(buf_done) struct buf b = { 0 };
-	struct json_out o;
-	int r;
-
-	list_begin(&b, &o);
-	r = state_image_list(home->state, put_image, &o, err);
-	return r < 0 ? r : list_end(&b, &o, ret_json, err);
 }
 
 static int put_sandbox(void *user, const struct state_sandbox *sb)

@@ -272,14 +272,28 @@ static int fetch_failed(struct home *home, const char *text, const struct pull_h
 	return err_detail(err, err->number, text);
 }
 
+/* Room for the new image, which the run holds still. */
+static int collect(struct home *home, const struct call *call, struct json_out *removed,
+		   struct err *err)
+{
+	AUTO(buf_done) struct buf b = { 0 };
+	struct json_out ignored;
+
+	if (removed)
+		return home_image_gc(home, call, removed, err);
+	buf_init(&b, LIST_MAX);
+	json_out_init(&ignored, &b);
+	json_put_object(&ignored, NULL);
+	return home_image_gc(home, call, &ignored, err);
+}
+
 static int fetch_locked(struct home *home, const char *text, const char *full,
 			const struct pull_how *how, const struct call *call,
-			struct state_image *ret_image, bool *ret_cached, struct err *err)
+			struct state_image *ret_image, struct json_out *removed, struct err *err)
 {
 	AUTO(store_run_close) struct store_run *run = NULL;
 	struct err missing = ERR_INIT;
 	uint8_t sha[SHA256_BYTES];
-	bool fetched = false;
 	int r = store_run_open(home->store, call_cancel(call), &run, err);
 
 	if (r == 0)
@@ -291,14 +305,14 @@ static int fetch_locked(struct home *home, const char *text, const char *full,
 	    !platform_fits(ret_image, how->platform)) {
 		state_image_done(ret_image);
 		r = fetch(home, run, full, how, call, err);
-		fetched = r == 0;
 		if (r == 0)
 			r = state_ref_get(home->state, full, ret_image, err);
+		if (r == 0)
+			r = collect(home, call, removed, err);
 	} else {
 		tell_cached(call, ret_image);
 	}
 	store_make_end(run, sha);
-	*ret_cached = !fetched;
 	return r < 0 ? fetch_failed(home, text, how, err) : 0;
 }
 
@@ -338,60 +352,45 @@ static int look(struct home *home, const char *text, const char *full, const str
 }
 
 int home_image_get(struct home *home, const char *text, const struct pull_how *how,
-		   const struct call *call, struct state_image *ret_image, bool *ret_cached,
+		   const struct call *call, struct state_image *ret_image, struct json_out *removed,
 		   struct err *err)
 {
 	static const struct pull_how by_default = { 0 };
 	AUTO_FREE char *full = NULL;
-	bool cached = true;
 	int r;
 
 	how = how ? how : &by_default;
-	if (strncmp(text, "sha256:", 7) == 0) {
-		r = home_image_find(home, text, ret_image, err);
-	} else {
-		r = image_ref_parse(text, &full, err);
-		if (r < 0)
-			return err_detail(err, err->number, text);
-		r = look(home, text, full, how, call, ret_image, err);
-		if (r == 0 && how->policy == PULL_NEVER)
-			return not_cached(text, err);
-		if (r == 0)
-			r = fetch_locked(home, text, full, how, call, ret_image, &cached, err);
-		else if (r == 1)
-			tell_cached(call, ret_image);
-	}
+	if (strncmp(text, "sha256:", 7) == 0)
+		return home_image_find(home, text, ret_image, err);
+	r = image_ref_parse(text, &full, err);
+	if (r < 0)
+		return err_detail(err, err->number, text);
+	r = look(home, text, full, how, call, ret_image, err);
 	if (r < 0)
 		return r;
-	if (ret_cached)
-		*ret_cached = cached;
-	return 0;
+	if (r == 1) {
+		tell_cached(call, ret_image);
+		return 0;
+	}
+	if (how->policy == PULL_NEVER)
+		return not_cached(text, err);
+	return fetch_locked(home, text, full, how, call, ret_image, removed, err);
 }
 
 /* ---- msb_image_pull() ---------------------------------------------------------------------- */
 
-static int pulled_json(const char *text, const struct state_image *row, bool cached,
-		       char **ret_json, struct err *err)
+static void put_pulled(struct json_out *o, const char *text, const struct state_image *row)
 {
-	AUTO(buf_done) struct buf b = { 0 };
 	AUTO_FREE char *full = NULL;
-	struct json_out o;
+	struct err ignored = ERR_INIT;
 
-	if (image_ref_parse(text, &full, err) < 0)
+	if (image_ref_parse(text, &full, &ignored) < 0)
 		full = NULL; /* a digest has none */
-	buf_init(&b, 16384);
-	json_out_init(&o, &b);
-	json_put_object(&o, NULL);
-	json_put_str(&o, "reference", full);
-	json_put_str(&o, "digest", row->manifest_digest);
-	json_put_str(&o, "image_id", row->config_digest);
-	json_put_str(&o, "platform", row->platform);
-	json_put_u64(&o, "size_bytes", row->size);
-	json_put_bool(&o, "cached", cached);
-	json_put_end(&o);
-	if (json_out_end(&o) < 0)
-		return err_no_memory(err);
-	return take_json(&b, ret_json, err);
+	json_put_str(o, "reference", full);
+	json_put_str(o, "digest", row->manifest_digest);
+	json_put_str(o, "image_id", row->config_digest);
+	json_put_str(o, "platform", row->platform);
+	json_put_u64(o, "size_bytes", row->size);
 }
 
 static void pull_how_done_auto(struct pull_how *how)
@@ -404,9 +403,10 @@ int home_image_pull(struct home *home, const char *text, const char *options,
 {
 	AUTO(json_decref) json_t *value = NULL;
 	AUTO(pull_how_done) struct pull_how how = { 0 };
+	AUTO(buf_done) struct buf b = { 0 };
 	struct state_image row = { 0 };
 	struct json_at root = { 0 };
-	bool cached = true;
+	struct json_out o;
 	int r = home_settings_check(home, err);
 
 	if (r == 0 && options) {
@@ -415,10 +415,16 @@ int home_image_pull(struct home *home, const char *text, const char *options,
 	}
 	if (r == 0)
 		r = pull_how_parse(&root, true, &how, err);
+	buf_init(&b, LIST_MAX);
+	json_out_init(&o, &b);
+	json_put_object(&o, NULL);
 	if (r == 0)
-		r = home_image_get(home, text, &how, call, &row, &cached, err);
+		r = home_image_get(home, text, &how, call, &row, &o, err);
 	if (r == 0)
-		r = pulled_json(text, &row, cached, ret_json, err);
+		put_pulled(&o, text, &row);
 	state_image_done(&row);
-	return r;
+	if (r < 0)
+		return r;
+	json_put_end(&o);
+	return json_out_end(&o) < 0 ? err_no_memory(err) : take_json(&b, ret_json, err);
 }

@@ -22,6 +22,7 @@ struct pull_how {
 void pull_how_done(struct pull_how *how);
 
 struct json_at;
+struct json_out;
 /**
  * pull_how_parse() - The keys {"pull","platform","ca_certs","insecure","auth","force"}
  * @object:	May be absent: the defaults
@@ -37,7 +38,7 @@ struct state_image;
  * home_image_get() - The record of the image that @text means, fetched if the policy says so
  * @text:	Reference, or a digest that may be shortened: that is never fetched
  * @how:	NULL: the defaults
- * @ret_cached:	May be NULL; nothing was transferred but perhaps the manifest
+ * @removed:	Open object for what home_image_gc() says of a fetch; NULL: nobody asks
  * @err:	IMAGE_NOT_FOUND (reason "image-not-cached": the policy is `never`), and as image_pull()
  *
  * Local files only if the image is here and the policy lets it be.  Else one process fetches and
@@ -45,6 +46,6 @@ struct state_image;
  */
 MUST_CHECK int home_image_get(struct home *home, const char *text, const struct pull_how *how,
 			      const struct call *call, struct state_image *ret_image,
-			      bool *ret_cached, struct err *err);
+			      struct json_out *removed, struct err *err);
 
 #endif /* RUNTIME_PULL_H */

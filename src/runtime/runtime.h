@@ -52,6 +52,17 @@ MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, cons
 MUST_CHECK int home_image_pull(struct home *home, const char *reference, const char *options,
 			       const struct call *call, char **ret_json, struct err *err);
 MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
+MUST_CHECK int home_image_inspect(struct home *home, const char *image, char **ret_json,
+				  struct err *err);
+/* IMAGE_NOT_FOUND, IMAGE_IN_USE, BUSY; @force: an image that is in use loses its names only. */
+MUST_CHECK int home_image_remove(struct home *home, const char *image, bool force,
+				 const struct call *call, struct err *err);
+MUST_CHECK int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
+				const struct call *call, char **ret_json, struct err *err);
+MUST_CHECK int home_image_verify(struct home *home, const char *image, const struct call *call,
+				 char **ret_json, struct err *err);
+MUST_CHECK int home_image_tag(struct home *home, const char *image, const char *name,
+			      struct err *err);
 /* Where an archive goes: to a descriptor, or to a file that appears when it is whole. */
 struct save_to {
 	const char *path; /* borrowed; NULL: @fd */

@@ -169,6 +169,25 @@ int state_image_remove(struct state *state, const char *manifest_digest, const c
 	return 0;
 }
 
+int state_images_cost(struct state *state, const char *const *digests, size_t n,
+		      uint64_t *ret_bytes, struct err *err)
+{
+	AUTO(tx_end) struct tx tx = { 0 }; /* nothing of it is kept */
+	uint64_t with = 0, without = 0;
+
+	if (tx_begin(&tx, state, err) < 0 || state_file_total(state, &with, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < n; i++) {
+		if (run(state, "DELETE FROM image_files WHERE manifest_digest = ?", digests[i],
+			NULL, NULL, err) < 0)
+			return -err->code;
+	}
+	if (state_file_total(state, &without, err) < 0)
+		return -err->code;
+	*ret_bytes = with - without;
+	return 0;
+}
+
 int state_image_spare(struct state *state, const char *manifest_digest, const char *kind,
 		      struct err *err)
 {

@@ -145,6 +145,9 @@ MUST_CHECK int state_file_forget(struct state *state, const char *name, bool *re
 				 struct err *err);
 /* Names of all files that some image needs, in order. */
 MUST_CHECK int state_file_list(struct state *state, state_text_fn fn, void *user, struct err *err);
+/* Bytes on disk that only these images need: what removing them would free. */
+MUST_CHECK int state_images_cost(struct state *state, const char *const *digests, size_t n,
+				 uint64_t *ret_bytes, struct err *err);
 /* Bytes on disk of all files that some image needs, each counted once. */
 MUST_CHECK int state_file_total(struct state *state, uint64_t *ret_bytes, struct err *err);
 

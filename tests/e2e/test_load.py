@@ -145,7 +145,7 @@ def test_loading_twice_changes_nothing(home, tmp_path):
 def test_ls_shows_a_table_and_quiet_names(home):
     assert home.run("load", "-i", BUILTIN).returncode == 0
     table = home.run("image", "ls").stdout.splitlines()
-    assert table[0].split() == ["REFERENCE", "DIGEST", "SIZE", "CREATED"]
+    assert table[0].split() == ["REFERENCE", "DIGEST", "SIZE", "USED-BY", "CREATED"]
     assert table[1].startswith("docker.io/library/busybox:latest") or table[1].startswith("busybox")
     assert len(home.run("images", "ls", "-q").stdout.splitlines()) == 1
 

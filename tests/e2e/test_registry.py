@@ -281,6 +281,13 @@ def test_registry_token(registry, tmp_path):
     assert "as-it-is" not in text
 
 
+def test_connection_is_kept(registry):
+    registry.auth = Bearer(registry.url + "/token")
+    assert get_manifest(registry).stdout == MANIFEST
+    assert len(registry.requests) == 3
+    assert registry.http.connections == 2  # the first one was an attempt at TLS
+
+
 def test_token_ends_in_mid_layer(registry):
     registry.auth = Bearer(registry.url + "/token")
     registry.fault("/blobs/", before(registry.auth.revoke, drop_after(1_000_000)))
@@ -646,6 +653,13 @@ def test_insecure(world):
     assert run.stdout == MANIFEST
 
 
+def test_insecure_server_that_wants_a_client(authority):
+    with FakeRegistry(authority.server("localhost", want_client=True)) as r:
+        run = get(r.host, "team/app", "manifest", "1")
+        failed(run, "registry-unreachable 808", r.host)
+        assert not r.requests and "400" not in said(run)  # plain HTTP was not tried
+
+
 def test_plain_http_needs_insecure(world):
     world.add("plain.test", tls=False)
     text = failed(world.get("plain.test", "team/app", "manifest", "1"), "registry-unreachable 808",
@@ -714,6 +728,16 @@ def test_proxy_that_is_not_there(world):
 def test_loopback_needs_no_proxy(registry):
     env = {"http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1"}
     assert get_manifest(registry, env=env).stdout == MANIFEST
+
+
+def test_offline():
+    """Without any network the cause is named at once, but for this machine itself."""
+    alone = ["unshare", "-rn"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    run = subprocess.run([*alone, GET, "ghcr.io", "a/b", "blob", "sha256:0", "1"], capture_output=True,
+                         timeout=WAIT_S)
+    assert "retry" not in failed(run, "registry-unreachable 808", "ghcr.io", "no network")
 
 
 @pytest.fixture()
