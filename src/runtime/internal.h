@@ -160,6 +160,10 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 
 /* ---- images.c: what a text means ---- */
 
+#define IMAGE_NAME_SHOWN 256 /* bytes of a short reference in a message, with NUL */
+/* The image that is here whose name looks like @full, in its short form. */
+bool home_image_nearest(struct home *home, const char *full, char ret_name[IMAGE_NAME_SHOWN]);
+
 /* By reference, or by a digest that may be shortened. IMAGE_NOT_FOUND; INVALID: not just one */
 MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
 			       struct err *err);

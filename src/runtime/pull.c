@@ -18,8 +18,9 @@
 #include "runtime/internal.h"
 #include "runtime/pull.h"
 
-#define MAX_CA_FILES 16
-#define MAX_CA_BYTES (1u << 20) /* of all of them */
+#define REF_NAME_SHOWN 256 /* bytes of a host in a message, with NUL */
+#define MAX_CA_FILES   16
+#define MAX_CA_BYTES   (1u << 20) /* of all of them */
 
 static const char *const policy_names[] = { "missing", "always", "never", "if-missing", NULL };
 static const char *const how_keys[] = { "pull", "platform", "ca_certs", "insecure",
@@ -252,23 +253,35 @@ static bool platform_fits(const struct state_image *row, const char *platform)
 			     (row->platform[len] == '\0' || row->platform[len] == '/'));
 }
 
-/* The advice that only this place can give. */
-static int fetch_failed(struct home *home, const char *text, const struct pull_how *how,
-			struct err *err)
+/* A line of advice behind the sentence. */
+static void advise(struct err *err, const char *fmt, const char *word)
 {
-	struct state_image row = { 0 };
-	struct err ignored = ERR_INIT;
-	size_t len;
+	size_t len = strlen(err->msg);
 
+	(void)snprintf(err->msg + len, sizeof(err->msg) - len, fmt, word);
+}
+
+/* What only this place can know. */
+static int fetch_failed(struct home *home, const char *text, const char *full,
+			const struct pull_how *how, struct err *err)
+{
+	bool refused = err->number == ERR_NR_IMAGE_NOT_FOUND || err->number == ERR_NR_REGISTRY_AUTH;
+	struct state_image row = { 0 };
+	struct err missing = ERR_INIT;
+	char near[IMAGE_NAME_SHOWN], host[REF_NAME_SHOWN];
+	bool here = state_ref_get(home->state, full, &row, &missing) == 0;
+
+	state_image_done(&row);
 	if (err->code == ERR_CANCELLED)
 		return -(int)err->code;
+	(void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(full, "/"), full);
 	err_wrap(err, "cannot pull '%s'", text);
-	len = strlen(err->msg);
-	if (how->policy == PULL_ALWAYS && err->number == ERR_NR_UNREACHABLE &&
-	    home_image_find(home, text, &row, &ignored) == 0)
-		(void)snprintf(err->msg + len, sizeof(err->msg) - len,
-			       "\nan older one is here; to use it: --pull missing");
-	state_image_done(&row);
+	if (!here && home_image_nearest(home, full, near))
+		advise(err, "\ndid you mean '%s', which is here?", near);
+	if (here && how->policy == PULL_ALWAYS && err->number == ERR_NR_UNREACHABLE)
+		advise(err, "\nan older one is here: msb run --pull missing %s", text);
+	if (refused && !strstr(err->msg, "registry login"))
+		advise(err, "\nif it is private, log in: msb registry login %s -u USER", host);
 	return err_detail(err, err->number, text);
 }
 
@@ -313,7 +326,7 @@ static int fetch_locked(struct home *home, const char *text, const char *full,
 		tell_cached(call, ret_image);
 	}
 	store_make_end(run, sha);
-	return r < 0 ? fetch_failed(home, text, how, err) : 0;
+	return r < 0 ? fetch_failed(home, text, full, how, err) : 0;
 }
 
 /* ---- the policy --------------------------------------------------------------------------- */
