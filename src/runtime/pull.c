@@ -254,11 +254,11 @@ static bool platform_fits(const struct state_image *row, const char *platform)
 }
 
 /* A line of advice behind the sentence. */
-static void advise(struct err *err, const char *fmt, const char *word)
+static void advise(struct err *err, const char *before, const char *word, const char *after)
 {
 	size_t len = strlen(err->msg);
 
-	(void)snprintf(err->msg + len, sizeof(err->msg) - len, fmt, word);
+	(void)snprintf(err->msg + len, sizeof(err->msg) - len, "\n%s%s%s", before, word, after);
 }
 
 /* What only this place can know. */
@@ -277,11 +277,11 @@ static int fetch_failed(struct home *home, const char *text, const char *full,
 	(void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(full, "/"), full);
 	err_wrap(err, "cannot pull '%s'", text);
 	if (!here && home_image_nearest(home, full, near))
-		advise(err, "\ndid you mean '%s', which is here?", near);
+		advise(err, "did you mean '", near, "', which is here?");
 	if (here && how->policy == PULL_ALWAYS && err->number == ERR_NR_UNREACHABLE)
-		advise(err, "\nan older one is here: msb run --pull missing %s", text);
+		advise(err, "an older one is here: msb run --pull missing ", text, "");
 	if (refused && !strstr(err->msg, "registry login"))
-		advise(err, "\nif it is private, log in: msb registry login %s -u USER", host);
+		advise(err, "if it is private, log in: msb registry login ", host, " -u USER");
 	return err_detail(err, err->number, text);
 }
 
