@@ -241,6 +241,10 @@ static inline void root_disk_done_auto(struct root_disk *d)
 MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, struct root_disk *ret_disk,
 			      struct err *err);
 
+/* Unpacked copies of disk images that no sandbox uses; @dry_run: only what they take. */
+MUST_CHECK int root_disk_prune(struct home *home, bool dry_run, uint64_t *ret_bytes,
+			       struct err *err);
+
 /* For whom a file for what the guest writes is opened; all borrowed. */
 struct upper_request {
 	struct home *home;
