@@ -91,6 +91,8 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	home->libexec = copy(o->libexec, &failed);
 	home->kernel = copy(o->kernel, &failed);
 	home->search = copy(o->path, &failed);
+	home->docker_config = copy(o->docker_config, &failed);
+	home->runtime_dir = copy(o->runtime_dir, &failed);
 	if (failed)
 		return err_no_memory(err);
 	if (home->engine && strcmp(home->engine, "auto") != 0 && strcmp(home->engine, "kvm") != 0 &&
@@ -177,6 +179,8 @@ void home_unref(struct home *home)
 	free(home->libexec);
 	free(home->kernel);
 	free(home->search);
+	free(home->docker_config);
+	free(home->runtime_dir);
 	free(home);
 }
 

@@ -322,8 +322,8 @@ static int open_image(struct creation *c, struct err *err)
 	int r = store_run_open(c->home->store, call_cancel(c->call), &c->run, err);
 
 	if (r == 0)
-		r = home_image_open(c->home, c->run, kept ? kept : c->spec.image, c->call,
-				    &c->image, &c->image_digest, err);
+		r = home_image_open(c->home, c->run, kept ? kept : c->spec.image, &c->spec.pull,
+				    c->call, &c->image, &c->image_digest, err);
 	return r < 0 ? r : check_architecture(c, err);
 }
 

@@ -66,7 +66,6 @@ static const char *const spec_keys[] = {
 };
 static const char *const spec_later[] = {
 	"snapshot",
-	"registry",
 	"max_cpus",
 	"max_memory_mib",
 	"swap_mib",
@@ -121,6 +120,7 @@ void spec_done(struct spec *spec)
 {
 	free(spec->name);
 	free(spec->image);
+	pull_how_done(&spec->pull);
 	free(spec->root_path);
 	str_list_done(&spec->env);
 	free(spec->workdir);
@@ -466,13 +466,20 @@ static int parse_programs(const struct json_at *root, struct spec *s, struct err
 	return r;
 }
 
+static int parse_registry(const struct json_at *root, struct spec *s, struct err *err)
+{
+	struct json_at at = json_member(root, "registry");
+
+	return pull_how_parse(&at, PULL_HOW_SPEC, &s->pull, err);
+}
+
 int spec_parse(const void *text, size_t len, const struct spec_defaults *defaults,
 	       struct spec *ret_spec, struct err *err)
 {
 	static int (*const steps[])(const struct json_at *, struct spec *, struct err *) = {
-		parse_name,	      parse_machine, spec_parse_image,
-		spec_parse_root_disk, parse_labels,  parse_programs,
-		parse_hostname,	      parse_mounts,  parse_lifecycle,
+		parse_name,	 parse_machine,	 spec_parse_image, spec_parse_root_disk,
+		parse_labels,	 parse_programs, parse_hostname,   parse_mounts,
+		parse_lifecycle, parse_registry,
 	};
 	AUTO(json_decref) json_t *value = NULL;
 	AUTO(spec_done)

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "diskimg/diskimg.h"
 #include "proto/agent.h"
+#include "runtime/pull.h"
 
 /*
  * What a caller may ask for: the sandbox spec and the exec request, both JSON, checked here and
@@ -56,6 +57,7 @@ struct spec {
 	char *name;  /* NULL: to be generated */
 	char *image; /* reference, or the path of a folder or of a disk image */
 	enum spec_image image_kind;
+	struct pull_how pull;	       /* how the image is fetched; not in the normal form */
 	enum disk_format image_format; /* of a disk image, as the next two; DISK_ANY: found out */
 	uint32_t image_partition;      /* 0: found out */
 	const char *image_fstype;      /* static; NULL: found out */
