@@ -62,8 +62,11 @@ def images(tree, tmp_path_factory):
             ("c512.qcow2", "-o", "cluster_size=512"),
             ("c2m.qcow2", "-o", "cluster_size=2M"),
             ("deflate.qcow2", "-c"),
-            ("zstd.qcow2", "-c", "-o", "compression_type=zstd")):
+            ("zstd.qcow2", "-c", "-o", "compression_type=zstd"),
+            ("reserved.qcow2", "-o", "preallocation=metadata"),
+            ("snapshot.qcow2", "-o", "lazy_refcounts=on")):
         tool("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, raw, d / name)
+    tool("qemu-img", "snapshot", "-c", "before", d / "snapshot.qcow2")
     return d
 
 
@@ -89,7 +92,7 @@ EFI = "C12A7328-F81F-11D2-BA4B-00C93EC93B3B"
 
 
 @pytest.mark.parametrize("name", ["root.raw", "v3.qcow2", "v2.qcow2", "c512.qcow2", "c2m.qcow2",
-                                  "deflate.qcow2", "zstd.qcow2"])
+                                  "deflate.qcow2", "zstd.qcow2", "reserved.qcow2", "snapshot.qcow2"])
 def test_each_format_boots_and_stays_as_it_is(home, images, tree, name):
     before = digest(images / name)
     r = home.run("run", images / name, "--", "sh", "-c",
@@ -319,6 +322,13 @@ def test_hostile_qcow2_images(home, images, tmp_path):
     bad.unlink()
     tool("qemu-img", "create", "-f", "qcow2", "-o", f"data_file={tmp_path / 'data'}", bad, "64M")
     refused("external data file", "qemu-img convert -O qcow2")
+    bad.unlink()
+    tool("qemu-img", "create", "-f", "qcow2", "-o", "extended_l2=on", bad, "64M")
+    refused("extended L2 entries", "qemu-img convert -O qcow2")
+    bad.unlink()
+    tool("qemu-img", "create", "-f", "qcow2", "--object", "secret,id=k,data=x", "-o",
+         "encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10", bad, "64M")
+    refused("is encrypted (crypt_method)", "qemu-img convert -O qcow2")
     l1 = struct.unpack_from(">Q", good.read_bytes(), 40)[0]
     l2 = struct.unpack_from(">Q", good.read_bytes(), l1)[0] & 0xfffffffffffe00
     end = good.stat().st_size + 512 & ~511
