@@ -318,7 +318,7 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	if (r == 0)
 		r = spec_resolve(&c->spec, c->home->user_dir, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_DISK)
-		r = root_disk_open(c->home, &c->spec, &c->disk, err);
+		r = root_disk_open(c->home, &c->spec, c->call, &c->disk, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_OCI)
 		r = open_image(c, err);
 	if (r < 0 && !err->stage[0])
