@@ -174,9 +174,11 @@ MUST_CHECK int image_verify(struct store_run *run, const char *manifest_digest,
 /**
  * image_own() - Have an image for oneself: nobody starts, loads or pulls it
  * @run:	Of the removal: it holds nothing
- * @err:	BUSY: it is held, now and for the next two seconds; INVALID, CANCELLED, IO
+ * @patient:	Wait for two seconds, which is longer than a start holds it
+ * @err:	BUSY: it is held; INVALID, CANCELLED, IO
  */
-MUST_CHECK int image_own(struct store_run *run, const char *manifest_digest, struct err *err);
+MUST_CHECK int image_own(struct store_run *run, const char *manifest_digest, bool patient,
+			 struct err *err);
 void image_disown(struct store_run *run, const char *manifest_digest);
 
 /**

@@ -92,7 +92,7 @@ static void put_removed(struct json_out *o, const struct state_image *row)
 static int remove_one(struct removal *rm, const struct state_image *row, struct err *err)
 {
 	bool gone = false;
-	int r = removal_image(rm, row->manifest_digest, NULL, &gone, err);
+	int r = removal_image(rm, row->manifest_digest, NULL, false, &gone, err);
 
 	if (r == 0)
 		return gone;

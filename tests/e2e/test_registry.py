@@ -119,6 +119,19 @@ def test_resume_with_200_for_a_range(registry):
     assert get_blob(registry).stdout == BLOB
 
 
+def test_faults_at_random(registry):
+    """Whatever comes in whatever order: all the bytes, or an error, and never others."""
+    dice = random.Random(3)
+    kinds = [lambda: drop_after(dice.randrange(1_500_000)), lambda: short_body(dice.randrange(1, 1000)),
+             lambda: ignore_range, lambda: drop_at_once, lambda: status(503),
+             lambda: status(429, Retry_After="0"), lambda: more_bytes]
+    for _ in range(25):
+        registry.fault("/blobs/", *[dice.choice(kinds)() for _ in range(dice.randrange(1, 6))])
+        run = get_blob(registry)
+        assert BLOB.startswith(run.stdout) and (run.returncode or run.stdout == BLOB), said(run)
+        registry.faults.clear()
+
+
 def test_progress_starts_the_count_anew(registry):
     registry.add_blob(BLOB)
     registry.fault("/blobs/", drop_after(1_200_000), *[drop_at_once] * 3, drop_after(1_200_000),
@@ -295,6 +308,14 @@ def test_token_ends_in_mid_layer(registry):
     assert registry.auth.given == 2
 
 
+def test_token_that_has_ended_is_not_sent(registry):
+    registry.auth = Bearer(registry.url + "/token", expires_in=0)
+    registry.fault("/blobs/", drop_after(1_000_000))
+    assert get_blob(registry).stdout == BLOB
+    assert registry.auth.given == 3  # after the challenge, and before each request
+    assert sum("Authorization" not in h for h in registry.asked("/blobs/")) == 1
+
+
 def test_token_that_is_never_good(registry):
     registry.auth = Bearer(registry.url + "/token")
     registry.auth.allows = lambda *_: False
@@ -319,7 +340,7 @@ def test_token_server_with_junk(registry, answer):
 def test_four_threads_share_a_token(registry):
     registry.auth = Bearer(registry.url + "/token")
     run = get(registry.host, "team/app", "threads", registry.blob, len(BLOB))
-    assert run.stdout.decode() == f"0 {len(BLOB)}\n" * 4
+    assert run.returncode == 0 and run.stdout.decode() == f"0 {len(BLOB)}\n" * 4, said(run)
     assert registry.auth.given == 1
 
 
@@ -474,6 +495,15 @@ def test_logins(registry, tmp_path):
     assert get_manifest(registry, "--home", home).stdout == MANIFEST
 
 
+def test_broken_file_of_ours(registry, tmp_path):
+    registry.auth = Basic("ann", "s3cret")
+    (tmp_path / "auth.json").write_text('{"auths": s3cret')
+    for run in (get_manifest(registry, "--home", tmp_path), get("--home", tmp_path, "list"),
+                get("--home", tmp_path, "r.io", "store", "ann", "x")):
+        assert "s3cret" not in failed(run, " 0", "auth.json: line 1, column")
+    assert (tmp_path / "auth.json").read_text() == '{"auths": s3cret'
+
+
 def test_logins_at_the_same_time(tmp_path):
     runs = [subprocess.Popen([GET, "--home", tmp_path, f"r{i}.io", "store", "ann", "x"]) for i in range(12)]
     assert [r.wait(WAIT_S) for r in runs] == [0] * 12
@@ -492,12 +522,25 @@ def test_redirect_to_another_host_has_no_login(registry):
         registry.add_manifest("team/app", "other", MANIFEST)
         login = ["--user", "ann", "--secret", "s3cret"]
         store.fault("/open/", drop_after(1000))
-        # The registry asks for a login at its front door only.
         assert get_manifest(registry, *login).stdout == MANIFEST
         assert "Authorization" in registry.asked("/manifests/other")[-1]
         assert get_blob(registry, *login).stdout == BLOB
+        assert "Authorization" in registry.asked("/blobs/")[-1]
         assert len(store.requests) == 2
         assert all("Authorization" not in h and "Cookie" not in h for h in store.asked("/"))
+
+
+def test_redirect_target_gets_no_login(registry):
+    """A server that the registry sends us to cannot ask for the login by a challenge of its own."""
+    registry.auth = Basic("ann", "s3cret")
+    with FakeRegistry() as thief:
+        for challenge in ("Basic", f'Bearer realm="{thief.url}/token"'):
+            thief.fault("/open/", status(401, WWW_Authenticate=challenge))
+            thief.add_blob(BLOB)
+            registry.redirects[f"/v2/team/app/blobs/{registry.blob}"] = f"{thief.url}/open/{registry.blob}"
+            failed(get_blob(registry, "--user", "ann", "--secret", "s3cret"), "registry-protocol 900",
+                   "redirects to refuses", "401")
+        assert all("Authorization" not in h for h in thief.asked("/")) and not thief.asked("/token")
 
 
 def test_redirects_end(registry):
@@ -717,7 +760,11 @@ def test_no_login_over_plain_http_to_a_mirror(world, registry, tmp_path):
 
 def test_proxy_that_refuses(world):
     run = world.get("nowhere.test", "team/app", "manifest", "1")
-    failed(run, "registry-unreachable 808", "nowhere.test", "https_proxy", "no_proxy")
+    failed(run, "registry-unreachable 808", "nowhere.test", "response 502", "https_proxy", "no_proxy")
+    assert len(world.proxy.asked) == 5
+    world.proxy.refusal = 407
+    failed(world.get("nowhere.test", "team/app", "manifest", "1"), "registry-unreachable 808", "response 407")
+    assert len(world.proxy.asked) == 6
 
 
 def test_proxy_that_is_not_there(world):
