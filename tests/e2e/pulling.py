@@ -49,7 +49,7 @@ def left(home):
 
 
 def pull(home, *args, env=None, **kw):
-    return home.run("pull", *args, env={**registry.nowhere(home.path / "nobody"), **(env or {})}, **kw)
+    return home.run("pull", "--progress", "none", *args, env={**registry.nowhere(home.path / "nobody"), **(env or {})}, **kw)
 
 
 def check_sentence(r, *words):
