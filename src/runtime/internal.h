@@ -257,12 +257,15 @@ static inline void root_disk_done_auto(struct root_disk *d)
  * Open it, and fill in what the spec leaves to its content: its format for ever. @err: as
  * disk_image_open() and disk_root_find().
  */
-MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, struct root_disk *ret_disk,
-			      struct err *err);
+MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, const struct call *call,
+			      struct root_disk *ret_disk, struct err *err);
 
-/* Unpacked copies of disk images that no sandbox uses; @dry_run: only what they take. */
-MUST_CHECK int root_disk_prune(struct home *home, bool dry_run, uint64_t *ret_bytes,
-			       struct err *err);
+/*
+ * Delete unpacked copies of disk images that no sandbox uses, last used at @until_ns since the epoch or
+ * before; @dry_run: only tell what they take.
+ */
+MUST_CHECK int root_disk_prune(struct home *home, uint64_t until_ns, bool dry_run,
+			       uint64_t *ret_bytes, struct err *err);
 
 /* For whom a file for what the guest writes is opened; all borrowed. */
 struct upper_request {

@@ -333,7 +333,7 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	int r = home_spec_parse(c->home, text, &c->spec, err);
 
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_DISK)
-		r = root_disk_open(c->home, &c->spec, &c->disk, err);
+		r = root_disk_open(c->home, &c->spec, c->call, &c->disk, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_OCI)
 		r = open_image(c, err);
 	if (r < 0 && !err->stage[0])
