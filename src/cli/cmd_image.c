@@ -84,7 +84,8 @@ static int image_ls_run(const struct cli *cli, const void *opts, const struct op
 	if (r >= 0)
 		r = common_open(cli, NULL, &m, err);
 	if (r >= 0)
-		r = msb_list(m, MSB_IMAGE, NULL, &json, err);
+		r = msb_list(m, MSB_IMAGE, format == FORMAT_TABLE ? "{\"brief\":true}" : NULL,
+			     &json, err);
 	if (r < 0)
 		return r;
 	if (format == FORMAT_JSON) {

@@ -56,7 +56,8 @@ MUST_CHECK int home_registry_login(struct home *home, const char *host, const ch
 				   const struct call *call, struct err *err);
 MUST_CHECK int home_registry_logout(struct home *home, const char *host, struct err *err);
 MUST_CHECK int home_registry_list(struct home *home, char **ret_json, struct err *err);
-MUST_CHECK int home_image_list(struct home *home, char **ret_json, struct err *err);
+/* @brief: without the layers. */
+MUST_CHECK int home_image_list(struct home *home, bool brief, char **ret_json, struct err *err);
 MUST_CHECK int home_image_inspect(struct home *home, const char *image, char **ret_json,
 				  struct err *err);
 /* IMAGE_NOT_FOUND, IMAGE_IN_USE, BUSY; @force: an image that is in use loses its names only. */
