@@ -42,8 +42,8 @@ static int keep_it(void *user, const char *reference)
 {
 	const struct home *home = user;
 
-	for (size_t i = 0; i < home->images.n_keep; i++) {
-		if (strcmp(home->images.keep[i], reference) == 0)
+	for (size_t i = 0; i < home->settings.n_keep; i++) {
+		if (strcmp(home->settings.keep[i], reference) == 0)
 			return -EEXIST; /* ends the list: it is found */
 	}
 	return 0;
@@ -53,7 +53,7 @@ static bool is_kept(struct home *home, const char *digest)
 {
 	struct err err = ERR_INIT;
 
-	return home->images.n_keep > 0 &&
+	return home->settings.n_keep > 0 &&
 	       state_image_refs(home->state, digest, keep_it, home, &err) < 0;
 }
 
@@ -193,8 +193,8 @@ static int limit_of(struct home *home, uint64_t *ret_bytes, struct err *err)
 {
 	int r = 0;
 
-	*ret_bytes = home->images.max_size;
-	if (!home->images.max_size_set)
+	*ret_bytes = home->settings.max_size;
+	if (!home->settings.max_size_set)
 		r = image_space_default(home->store, ret_bytes);
 	return r < 0 ? err_sys(err, -r, "looking at the file system of the images") : 0;
 }

@@ -39,7 +39,7 @@ static int recorded_format(struct home *home, struct spec *spec)
 		return 0;
 	r = state_sandbox_by_name(home->state, spec->name, &row, &ignored);
 	if (r == 0)
-		r = spec_parse(row.spec, strlen(row.spec), &old, &ignored);
+		r = spec_parse(row.spec, strlen(row.spec), NULL, &old, &ignored);
 	if (r == 0 && old.image_kind == SPEC_IMAGE_DISK && strcmp(old.image, spec->image) == 0)
 		spec->image_format = old.image_format;
 	state_sandbox_done(&row);
