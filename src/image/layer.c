@@ -221,6 +221,7 @@ int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err)
 	    tree_init(&w->tree, &w->arena) < 0)
 		return err_no_memory(err);
 	w->tree.max_entries = limits->entries;
+	w->tree.cancel = run->cancel;
 	r = store_run_file(run, w->layer.data_name, &w->data_fd);
 	if (r == 0 && run->store->keep_blobs)
 		r = store_run_file(run, w->layer.raw_name, &w->raw_fd);
