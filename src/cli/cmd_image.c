@@ -24,28 +24,6 @@ static const struct opt image_ls_options[] = {
 
 enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_JSONL };
 
-static int print_jsonl(const struct json_at *root, size_t n, struct msb_error *err)
-{
-	AUTO(buf_done) struct buf b;
-
-	buf_init(&b, COMMON_JSON_MAX);
-	for (size_t i = 0; i < n; i++) {
-		struct json_at row = json_item(root, i);
-		struct json_out o;
-		const char *text;
-		int r;
-
-		buf_clear(&b);
-		json_out_init(&o, &b);
-		json_put_value(&o, NULL, row.value);
-		r = common_json(&o, &b, &text, err);
-		if (r < 0)
-			return r;
-		printf("%s\n", text);
-	}
-	return 0;
-}
-
 static int print_table(const struct json_at *root, size_t n, const struct image_ls_opts *o,
 		       struct msb_error *err)
 {
@@ -106,7 +84,8 @@ static int image_ls_run(const struct cli *cli, const void *opts, const struct op
 	if (r >= 0)
 		r = common_open(cli, NULL, &m, err);
 	if (r >= 0)
-		r = msb_list(m, MSB_IMAGE, NULL, &json, err);
+		r = msb_list(m, MSB_IMAGE, format == FORMAT_TABLE ? "{\"brief\":true}" : NULL,
+			     &json, err);
 	if (r < 0)
 		return r;
 	if (format == FORMAT_JSON) {
@@ -120,7 +99,7 @@ static int image_ls_run(const struct cli *cli, const void *opts, const struct op
 		return common_error(err, MSB_E_INTERNAL, "%s", e.msg);
 	if (n == 0 && !o->quiet)
 		out_remark("No images.");
-	return format == FORMAT_JSONL ? print_jsonl(&at, n, err) : print_table(&at, n, o, err);
+	return format == FORMAT_JSONL ? common_jsonl(&at, n, err) : print_table(&at, n, o, err);
 }
 
 const struct command cmd_image_ls = {
@@ -133,8 +112,8 @@ const struct command cmd_image_ls = {
 };
 
 static const struct command *const image_commands[] = {
-	&cmd_image_ls,	 &cmd_image_inspect, &cmd_image_tag,	&cmd_image_rm, &cmd_image_prune,
-	&cmd_image_load, &cmd_image_save,    &cmd_image_verify, NULL,
+	&cmd_image_pull,  &cmd_image_ls,   &cmd_image_inspect, &cmd_image_tag,	  &cmd_image_rm,
+	&cmd_image_prune, &cmd_image_load, &cmd_image_save,    &cmd_image_verify, NULL,
 };
 
 const struct command cmd_image = {

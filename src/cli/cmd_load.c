@@ -58,7 +58,7 @@ static int report(const char *json, bool quiet, struct msb_error *err)
 				out_action("Loaded", name);
 		}
 	}
-	return 0;
+	return quiet ? 0 : common_removed(&at, err);
 }
 
 static int load_run(const struct cli *cli, const void *opts, const struct opt_rest *rest,

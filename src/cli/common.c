@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/out.h"
+
 int common_error(struct msb_error *err, int32_t code, const char *fmt, ...)
 {
 	va_list ap;
@@ -59,6 +61,39 @@ int common_confirm(const char *question, struct msb_error *err)
 	return answer[0] == 'y' || answer[0] == 'Y';
 }
 
+int common_removed(const struct json_at *result, struct msb_error *err)
+{
+	struct json_at removed = json_member(result, "removed");
+	AUTO(buf_done) struct buf names;
+	struct err e = ERR_INIT;
+	uint64_t bytes = 0;
+	char size[32];
+	size_t n = 0;
+
+	if (!json_present(&removed))
+		return 0;
+	if (json_get_array(&removed, SIZE_MAX, &n, &e) < 0 ||
+	    json_opt_u64(result, "removed_bytes", 0, UINT64_MAX, &bytes, &e) < 0)
+		return common_error(err, MSB_E_INTERNAL, "%s", e.msg);
+	if (n == 0)
+		return 0;
+	buf_init(&names, COMMON_JSON_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct json_at item = json_item(&removed, i);
+		const char *name = NULL, *digest = "";
+
+		if (json_opt_str(&item, "name", &name, &e) < 0 ||
+		    json_opt_str(&item, "digest", &digest, &e) < 0)
+			return common_error(err, MSB_E_INTERNAL, "%s", e.msg);
+		if (buf_addf(&names, "%s%s", i > 0 ? ", " : "", name ? name : digest) < 0)
+			return common_error(err, MSB_E_NO_MEMORY, "out of memory");
+	}
+	out_size(bytes, size, sizeof(size));
+	out_remark("removed %.*s to make room (%s)", (int)names.len, (const char *)names.data,
+		   size);
+	return 0;
+}
+
 int common_no_arguments(const struct opt_rest *rest, struct msb_error *err)
 {
 	if (rest->n_args > 0 || rest->has_guest)
@@ -74,6 +109,28 @@ int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct
 	if (!text)
 		return common_error(err, MSB_E_NO_MEMORY, "the request is too large");
 	*ret_text = text;
+	return 0;
+}
+
+int common_jsonl(const struct json_at *root, size_t n, struct msb_error *err)
+{
+	AUTO(buf_done) struct buf b;
+
+	buf_init(&b, COMMON_JSON_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct json_at row = json_item(root, i);
+		struct json_out o;
+		const char *text;
+		int r;
+
+		buf_clear(&b);
+		json_out_init(&o, &b);
+		json_put_value(&o, NULL, row.value);
+		r = common_json(&o, &b, &text, err);
+		if (r < 0)
+			return r;
+		printf("%s\n", text);
+	}
 	return 0;
 }
 

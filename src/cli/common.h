@@ -30,8 +30,14 @@ int common_open(const struct cli *cli, const char *engine, struct msb **ret_m,
 /* Ask on the terminal: 1 = yes, 0 = no. Without a terminal an error that names --yes. */
 int common_confirm(const char *question, struct msb_error *err);
 
+/* A remark about images that went to make room, from the "removed" of a load or pull. */
+int common_removed(const struct json_at *result, struct msb_error *err);
+
 /* Close @o and give its text, borrowed from @b. */
 int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct msb_error *err);
+
+/* The @n items of an array, one on a line. */
+int common_jsonl(const struct json_at *array, size_t n, struct msb_error *err);
 
 #define COMMON_JSON_MAX (16u << 20) /* bytes of any JSON that a command builds or reads */
 

@@ -30,9 +30,9 @@ static int object_of(const char *name, uint8_t ret_sha[SHA256_BYTES])
 	return hex_decode(hex, strcspn(hex, "."), ret_sha, SHA256_BYTES);
 }
 
-int image_own(struct store_run *run, const char *manifest_digest, struct err *err)
+int image_own(struct store_run *run, const char *manifest_digest, bool patient, struct err *err)
 {
-	uint64_t deadline = clock_now_ns() + OWN_WAIT_MS * NS_PER_MS;
+	uint64_t deadline = patient ? clock_now_ns() + OWN_WAIT_MS * NS_PER_MS : 0;
 	uint8_t sha[SHA256_BYTES];
 	int pause_ms = 0, r;
 

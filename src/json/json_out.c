@@ -32,15 +32,28 @@ static size_t utf8_len(const uint8_t *p, size_t left)
 	return n;
 }
 
+/* Bytes in front that stand for themselves. */
+static size_t plain_len(const uint8_t *p, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+		n++;
+	return n;
+}
+
 static void add_quoted(struct json_out *o, const uint8_t *p, size_t len)
 {
 	char esc[8];
 
 	add(o, "\"", 1);
 	while (len > 0) {
-		size_t n = utf8_len(p, len);
+		size_t plain = plain_len(p, len);
+		size_t n = plain ? plain : utf8_len(p, len);
 
-		if (n == 0) {
+		if (plain) {
+			add(o, p, n);
+		} else if (n == 0) {
 			add(o, "\xef\xbf\xbd", 3); /* U+FFFD */
 			n = 1;
 		} else if (*p == '"' || *p == '\\') {

@@ -16,19 +16,44 @@ static int wrong_kind(const char *what, int kind, struct err *err)
 	return err_set(err, ERR_INVALID, "%s of kind %d is not supported yet", what, kind);
 }
 
+/* {"brief":true} of lists of images. */
+static int read_brief(const char *filter, int kind, bool *brief, struct err *err)
+{
+	static const char *const keys[] = { "brief", NULL };
+	AUTO(json_decref) json_t *value = NULL;
+	struct json_at root;
+	int r;
+
+	*brief = false;
+	if (!filter)
+		return 0;
+	if (kind != MSB_IMAGE)
+		return err_set(err, ERR_INVALID, "a filter for this list is not supported yet");
+	r = json_parse("filter", filter, strlen(filter), FILTER_MAX, &value, err);
+	if (r < 0)
+		return r;
+	root = json_root(value, "filter");
+	r = json_only_keys(&root, keys, err);
+	return r < 0 ? r : json_opt_bool(&root, "brief", brief, err);
+}
+
 int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struct msb_error *error)
 {
 	struct err err = ERR_INIT;
+	bool brief;
 	int r;
 
 	if (!m || !ret_json)
 		return error_argument(m ? "ret_json" : "m", error);
-	if (filter)
-		r = err_set(&err, ERR_INVALID, "a filter for lists is not supported yet");
-	else if (kind == MSB_SANDBOX)
+	r = read_brief(filter, kind, &brief, &err);
+	if (r < 0)
+		return error_out(&err, error);
+	if (kind == MSB_SANDBOX)
 		r = home_sandbox_list(home_of(m), ret_json, &err);
 	else if (kind == MSB_IMAGE)
-		r = home_image_list(home_of(m), ret_json, &err);
+		r = home_image_list(home_of(m), brief, ret_json, &err);
+	else if (kind == MSB_REGISTRY)
+		r = home_registry_list(home_of(m), ret_json, &err);
 	else
 		r = wrong_kind("a list", kind, &err);
 	return r < 0 ? error_out(&err, error) : 0;

@@ -42,8 +42,8 @@ static int keep_it(void *user, const char *reference)
 {
 	const struct home *home = user;
 
-	for (size_t i = 0; i < home->images.n_keep; i++) {
-		if (strcmp(home->images.keep[i], reference) == 0)
+	for (size_t i = 0; i < home->settings.n_keep; i++) {
+		if (strcmp(home->settings.keep[i], reference) == 0)
 			return -EEXIST; /* ends the list: it is found */
 	}
 	return 0;
@@ -53,7 +53,7 @@ static bool is_kept(struct home *home, const char *digest)
 {
 	struct err err = ERR_INIT;
 
-	return home->images.n_keep > 0 &&
+	return home->settings.n_keep > 0 &&
 	       state_image_refs(home->state, digest, keep_it, home, &err) < 0;
 }
 
@@ -92,7 +92,7 @@ static void put_removed(struct json_out *o, const struct state_image *row)
 static int remove_one(struct removal *rm, const struct state_image *row, struct err *err)
 {
 	bool gone = false;
-	int r = removal_image(rm, row->manifest_digest, NULL, &gone, err);
+	int r = removal_image(rm, row->manifest_digest, NULL, false, &gone, err);
 
 	if (r == 0)
 		return gone;
@@ -119,6 +119,16 @@ static int what_would_go(struct removal *rm, const struct unused *u, struct json
 		return -err->code;
 	rm->bytes = images + loose;
 	return 0;
+}
+
+/* Copies of disk images are made from what is elsewhere, as unused images are. */
+static int prune_copies(struct removal *rm, uint64_t before, bool dry_run, struct err *err)
+{
+	uint64_t bytes = 0;
+	int r = root_disk_prune(rm->home, before, dry_run, &bytes, err);
+
+	rm->bytes += bytes;
+	return r;
 }
 
 int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
@@ -150,6 +160,8 @@ int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 	json_put_end(&o);
 	if (r >= 0 && !dry_run)
 		r = removal_sweep(&rm, call, err);
+	if (r >= 0)
+		r = prune_copies(&rm, now - age, dry_run, err);
 	json_put_u64(&o, "bytes", rm.bytes);
 	json_put_bool(&o, "dry_run", dry_run);
 	json_put_end(&o);
@@ -181,8 +193,8 @@ static int limit_of(struct home *home, uint64_t *ret_bytes, struct err *err)
 {
 	int r = 0;
 
-	*ret_bytes = home->images.max_size;
-	if (!home->images.max_size_set)
+	*ret_bytes = home->settings.max_size;
+	if (!home->settings.max_size_set)
 		r = image_space_default(home->store, ret_bytes);
 	return r < 0 ? err_sys(err, -r, "looking at the file system of the images") : 0;
 }

@@ -57,14 +57,14 @@ static int drop_files(struct removal *rm, const struct image_files *files, struc
 	return 0;
 }
 
-int removal_image(struct removal *rm, const char *digest, const char *reference, bool *ret_gone,
-		  struct err *err)
+int removal_image(struct removal *rm, const char *digest, const char *reference, bool patient,
+		  bool *ret_gone, struct err *err)
 {
 	AUTO(image_files_done) struct image_files files = { 0 };
 	bool gone = false;
 	int r;
 
-	if (image_own(rm->run, digest, err) < 0)
+	if (image_own(rm->run, digest, patient, err) < 0)
 		return -err->code;
 	r = home_image_known(rm->home, digest, &files, err);
 	if (r == 0)
@@ -140,7 +140,7 @@ int home_image_remove(struct home *home, const char *text, bool force, const str
 	if (reference && n_names > 1) /* the image stays, so it may be in use */
 		return state_image_remove(home->state, row.manifest_digest, reference, true, &gone,
 					  err);
-	r = removal_image(&rm, row.manifest_digest, reference, &gone, err);
+	r = removal_image(&rm, row.manifest_digest, reference, true, &gone, err);
 	if (r == 0 || (err->code != ERR_BUSY))
 		return r;
 	if (force)

@@ -22,10 +22,11 @@ static inline void removal_close_auto(struct removal *rm)
 /**
  * removal_image() - Remove a name, and with the last one the image and its files
  * @reference:	NULL: all names
+ * @patient:	Wait for a start to end
  * @err:	BUSY: a sandbox keeps it (number IMAGE_IN_USE), or a run holds it; nothing was changed
  */
 MUST_CHECK int removal_image(struct removal *rm, const char *digest, const char *reference,
-			     bool *ret_gone, struct err *err);
+			     bool patient, bool *ret_gone, struct err *err);
 /* Delete a file that no image needs; one that is needed or held stays. */
 MUST_CHECK int removal_drop_file(struct removal *rm, const char *name, struct err *err);
 /* Delete all files that no image needs, and old unfinished downloads. */

@@ -75,8 +75,27 @@ static int by_digest(const void *key, const void *range)
 
 struct image_list {
 	struct json_out *o;
-	struct layers layers;
+	const struct layers *layers; /* NULL: they are not wanted */
 };
+
+static void put_layers(struct json_out *o, const struct layers *l, const char *manifest_digest)
+{
+	const struct layer_range *range = l->n_images
+						  ? bsearch(manifest_digest, l->images, l->n_images,
+							    sizeof(*l->images), by_digest)
+						  : NULL;
+	uint64_t shared = 0;
+
+	json_put_array(o, "layers");
+	for (size_t i = 0; range && i < range->n; i++) {
+		const struct layer_row *row = &l->rows[range->first + i];
+
+		json_put_str(o, NULL, row->digest);
+		shared += row->shared ? row->size : 0;
+	}
+	json_put_end(o);
+	json_put_u64(o, "shared_bytes", shared);
+}
 
 /* Full form, and "name", the short one. */
 static void put_reference(struct json_out *o, const char *reference)
@@ -91,12 +110,6 @@ static int put_image(void *user, const struct state_image *image)
 {
 	struct image_list *list = user;
 	struct json_out *o = list->o;
-	const struct layers *l = &list->layers;
-	const struct layer_range *range =
-		l->n_images ? bsearch(image->manifest_digest, l->images, l->n_images,
-				      sizeof(*l->images), by_digest)
-			    : NULL;
-	uint64_t shared = 0;
 
 	json_put_object(o, NULL);
 	put_reference(o, image->reference);
@@ -104,15 +117,8 @@ static int put_image(void *user, const struct state_image *image)
 	json_put_str(o, "image_id", image->config_digest);
 	json_put_str(o, "platform", image->platform);
 	json_put_u64(o, "size_bytes", image->size);
-	json_put_array(o, "layers");
-	for (size_t i = 0; range && i < range->n; i++) {
-		const struct layer_row *row = &l->rows[range->first + i];
-
-		json_put_str(o, NULL, row->digest);
-		shared += row->shared ? row->size : 0;
-	}
-	json_put_end(o);
-	json_put_u64(o, "shared_bytes", shared);
+	if (list->layers)
+		put_layers(o, list->layers, image->manifest_digest);
 	json_put_u64(o, "used_by", image->used_by);
 	json_put_str(o, "created", image->created);
 	put_time(o, "loaded_at", image->loaded_at);
@@ -121,19 +127,18 @@ static int put_image(void *user, const struct state_image *image)
 	return o->error;
 }
 
-int home_image_list(struct home *home, char **ret_json, struct err *err)
+int home_image_list(struct home *home, bool brief, char **ret_json, struct err *err)
 {
 	AUTO(buf_done) struct buf b = { 0 };
-	struct image_list list = { 0 };
 	AUTO(layers_done) struct layers layers = { 0 };
 	struct json_out o;
-	int r;
+	struct image_list list = { .o = &o, .layers = brief ? NULL : &layers };
+	int r = 0;
 
 	list_begin(&b, &o);
-	r = state_layer_list(home->state, image_file_kind_name(IMAGE_LAYER), take_layer, &layers,
-			     err);
-	list.o = &o;
-	list.layers = layers; /* borrowed */
+	if (!brief)
+		r = state_layer_list(home->state, image_file_kind_name(IMAGE_LAYER), take_layer,
+				     &layers, err);
 	if (r == 0)
 		r = state_image_list(home->state, put_image, &list, err);
 	return r < 0 ? r : list_end(&b, &o, ret_json, err);

@@ -147,6 +147,14 @@ int tx_begin(struct tx *tx, struct state *state, struct err *err)
 	return tx->open ? 0 : -err->code;
 }
 
+int tx_begin_durable(struct tx *tx, struct state *state, struct err *err)
+{
+	*tx = (struct tx){ .state = state, .durable = true };
+	(void)pthread_mutex_lock(&state->lock);
+	tx->open = db_exec(state, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", err) == 0;
+	return tx->open ? 0 : -err->code;
+}
+
 int tx_commit(struct tx *tx, struct err *err)
 {
 	if (db_exec(tx->state, "COMMIT", err) < 0)
@@ -163,6 +171,8 @@ void tx_end(struct tx *tx)
 		return;
 	if (tx->open) /* the first error counts */
 		IGNORE_RESULT(db_exec(tx->state, "ROLLBACK", &ignored));
+	if (tx->durable)
+		IGNORE_RESULT(db_exec(tx->state, "PRAGMA synchronous = NORMAL", &ignored));
 	(void)pthread_mutex_unlock(&tx->state->lock);
 	tx->state = NULL;
 }

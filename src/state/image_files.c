@@ -158,7 +158,7 @@ int state_image_remove(struct state *state, const char *manifest_digest, const c
 	AUTO(tx_end) struct tx tx = { 0 };
 	bool named = false, gone = false;
 
-	if (tx_begin(&tx, state, err) < 0 ||
+	if (tx_begin_durable(&tx, state, err) < 0 ||
 	    remove_names(state, manifest_digest, reference, &named, err) < 0)
 		return -err->code;
 	if (!named && !names_only && remove_image(state, manifest_digest, &gone, err) < 0)

@@ -51,9 +51,11 @@ char *stmt_column(struct stmt *st, int column);
  */
 struct tx {
 	struct state *state; /* borrowed; NULL: not begun */
-	bool open;
+	bool open, durable;
 };
 MUST_CHECK int tx_begin(struct tx *tx, struct state *state, struct err *err);
+/* The same, but once committed it outlives a loss of power: for what is deleted after it. */
+MUST_CHECK int tx_begin_durable(struct tx *tx, struct state *state, struct err *err);
 MUST_CHECK int tx_commit(struct tx *tx, struct err *err);
 void tx_end(struct tx *tx);
 static inline void tx_end_auto(struct tx *tx)

@@ -334,6 +334,36 @@ TEST(a_layer_that_is_listed_twice)
 	tear_down(&f);
 }
 
+TEST(compressed_layers_are_kept_if_asked)
+{
+	struct fixture f;
+	struct box b = { 0 };
+	char path[200], hex[65];
+
+	set_up(&f, NULL);
+	add_layer(&b, "a", 30000, true);
+	add_layer(&b, "b", 30000, false);
+	put_nested(&b);
+	ASSERT_EQ(pull(&f), 0);
+	ASSERT_EQ(count_files(&f, "blobs/sha256"), 4);
+	/* Again, and keep them: what was there is fetched for that. */
+	drop_result(&f);
+	f.options.keep_blobs = true;
+	ASSERT_EQ(pull(&f), 0);
+	ASSERT_EQ(count_files(&f, "blobs/sha256"), 5);
+	ASSERT_EQ(count_files(&f, "partial"), 0);
+	hex_of(&b.raw[0], hex);
+	(void)snprintf(path, sizeof(path), "%s/images/blobs/sha256/%s", f.dir, hex);
+	ASSERT_EQ(access(path, R_OK), 0);
+	ASSERT_EQ(layer_item(&b, 0)->n_asked, 2);
+	ASSERT_EQ(layer_item(&b, 1)->n_asked, 1);
+	drop_result(&f);
+	ASSERT_EQ(pull(&f), 0);
+	ASSERT_EQ(layer_item(&b, 0)->n_asked, 2);
+	free_box(&b);
+	tear_down(&f);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------- */
 
 static void no_archive(struct box *b)
@@ -700,24 +730,41 @@ TEST(a_layer_that_another_pull_has_under_way)
 	}
 }
 
-TEST(cancelled_in_mid_layer)
+TEST(cancelled_at_any_step)
 {
-	struct fixture f;
-	struct box b = { 0 };
-	const struct twist straight = { 0 };
+	static const struct {
+		const char *name;
+		enum pull_event_type on;
+		unsigned n_layers; /* in the store by then */
+	} cases[] = {
+		{ "resolving", PULL_RESOLVING, 0 },
+		{ "resolved", PULL_RESOLVED, 0 },
+		{ "in mid layer", PULL_LAYER_DOWNLOAD_PROGRESS, 0 },
+		{ "layer is there", PULL_LAYER_DOWNLOAD_COMPLETE, 0 },
+		{ "layer is written", PULL_LAYER_MATERIALIZE_COMPLETE, 1 },
+		{ "merging", PULL_STITCH_WRITING, 1 },
+		{ "merged", PULL_STITCH_COMPLETE, 1 },
+	};
 
-	set_up(&f, NULL);
-	add_layer(&b, "a", 4 << 20, false);
-	put_manifest(&b, &straight, "1");
-	f.on = PULL_LAYER_DOWNLOAD_PROGRESS;
-	f.act = user_cancels;
-	ASSERT(pull(&f) < 0);
-	ASSERT_EQ(f.err.code, ERR_CANCELLED);
-	ASSERT_STR(f.err.reason, "cancelled");
-	ASSERT_EQ(count_files(&f, "layers"), 0);
-	ASSERT_EQ(count_files(&f, "tmp"), 0);
-	free_box(&b);
-	tear_down(&f);
+	for_cases(c, cases) {
+		struct fixture f;
+		struct box b = { 0 };
+		const struct twist straight = { 0 };
+
+		set_up(&f, NULL);
+		add_layer(&b, "a", 4 << 20, false);
+		put_manifest(&b, &straight, "1");
+		f.on = c->on;
+		f.act = user_cancels;
+		ASSERT(pull(&f) < 0);
+		ASSERT_EQ(f.err.code, ERR_CANCELLED);
+		ASSERT_STR(f.err.reason, "cancelled");
+		ASSERT_EQ(count_files(&f, "layers"), c->n_layers);
+		ASSERT_EQ(count_files(&f, "blobs/sha256"), 0);
+		ASSERT_EQ(count_files(&f, "tmp"), 0);
+		free_box(&b);
+		tear_down(&f);
+	}
 }
 
 TEST(a_layer_that_fails_ends_the_others)
