@@ -60,6 +60,14 @@ struct boot_mount {
 	bool read_only, nosuid, noexec, nodev;
 };
 
+#define RLIMIT_NONE  UINT64_MAX /* no limit */
+#define EXEC_RLIMITS 16		/* resources of Linux; RLIMIT_CPU is 0, RLIMIT_RTTIME 15 */
+
+struct exec_rlimit {
+	uint32_t resource;   /* RLIMIT_*, below EXEC_RLIMITS */
+	uint64_t soft, hard; /* RLIMIT_NONE: none */
+};
+
 #define BOOT_NONE UINT32_MAX
 
 enum boot_upper { UPPER_NONE, UPPER_DISK, UPPER_TMPFS, UPPER_DIRECT, BOOT_UPPER_MAX };
@@ -78,12 +86,14 @@ struct boot_spec {
 	struct boot_mount *mounts; /* parents first */
 	size_t n_mounts;
 	char *hostname;
-	struct str_list env; /* "K=V": image and spec, merged */
-	char *workdir;	     /* NULL: "/" */
-	bool workdir_create; /* it is the image's: made if missing */
-	char *user;	     /* NULL: root */
-	uint64_t time_ns;    /* wall clock since the epoch */
-	uint8_t seed[64];    /* for the kernel's pool */
+	struct str_list env;	     /* "K=V": image and spec, merged */
+	char *workdir;		     /* NULL: "/" */
+	bool workdir_create;	     /* it is the image's: made if missing */
+	char *user;		     /* NULL: root */
+	struct exec_rlimit *rlimits; /* owned; of every session, before its own */
+	size_t n_rlimits;
+	uint64_t time_ns; /* wall clock since the epoch */
+	uint8_t seed[64]; /* for the kernel's pool */
 };
 void boot_spec_init(struct boot_spec *s); /* empty, with BOOT_NONE where it belongs */
 void boot_spec_done(struct boot_spec *s);
@@ -122,14 +132,7 @@ enum on_disconnect {
 	ON_DISCONNECT_MAX
 };
 
-#define RLIMIT_NONE	   UINT64_MAX /* no limit */
-#define EXEC_RLIMITS	   16	      /* resources of Linux; RLIMIT_CPU is 0, RLIMIT_RTTIME 15 */
-#define EXEC_CPU_MILLI_MAX 64000      /* 64 CPUs */
-
-struct exec_rlimit {
-	uint32_t resource;   /* RLIMIT_*, below EXEC_RLIMITS */
-	uint64_t soft, hard; /* RLIMIT_NONE: none */
-};
+#define EXEC_CPU_MILLI_MAX 64000 /* 64 CPUs */
 
 struct exec_request {
 	struct str_list argv; /* at least one */

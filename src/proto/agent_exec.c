@@ -12,13 +12,6 @@
 #define CODE_MAX       255	    /* of an exit code */
 #define TIMEOUT_MS_MAX 315360000000 /* ten years: as nanoseconds it fits 64 bits */
 
-static const struct field rlimit_fields[] = {
-	{ 1, FIELD_U32, offsetof(struct exec_rlimit, resource), .max = EXEC_RLIMITS - 1 },
-	{ 2, FIELD_U64, offsetof(struct exec_rlimit, soft) },
-	{ 3, FIELD_U64, offsetof(struct exec_rlimit, hard) },
-};
-static const struct message rlimit_message = MESSAGE(struct exec_rlimit, rlimit_fields);
-
 static const struct field exec_fields[] = {
 	{ 1, FIELD_LIST, offsetof(struct exec_request, argv), .max = LIST_MAX },
 	{ 2, FIELD_LIST, offsetof(struct exec_request, env), .max = LIST_MAX },
