@@ -134,8 +134,8 @@ const struct command cmd_image_ls = {
 };
 
 static const struct command *const image_commands[] = {
-	&cmd_image_ls,	 &cmd_image_inspect, &cmd_image_tag,	&cmd_image_rm, &cmd_image_prune,
-	&cmd_image_load, &cmd_image_save,    &cmd_image_verify, NULL,
+	&cmd_image_pull,  &cmd_image_ls,   &cmd_image_inspect, &cmd_image_tag,	  &cmd_image_rm,
+	&cmd_image_prune, &cmd_image_load, &cmd_image_save,    &cmd_image_verify, NULL,
 };
 
 const struct command cmd_image = {

@@ -6,8 +6,10 @@
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/fetch.h"
 #include "cli/out.h"
 #include "cli/pump.h"
+#include "cli/show.h"
 #include "cli/tty.h"
 
 #undef getenv /* -e NAME copies a variable of the host */
@@ -15,11 +17,14 @@
 struct run_opts {
 	const char *name, *engine, *root_disk, *fstype, *workdir, *user, *hostname;
 	struct opt_list env, entrypoint;
+	struct fetch_opts fetch;
 	uint64_t cpus, memory_mib, partition, timeout_ms, kill_after_ms;
 	bool interactive, tty, no_tty, no_stdin;
 };
 
-static const struct run_opts run_defaults = { .cpus = 1, .memory_mib = 512 };
+#define NOT_GIVEN UINT64_MAX /* config.json has a say */
+
+static const struct run_opts run_defaults = { .cpus = NOT_GIVEN, .memory_mib = NOT_GIVEN };
 
 static const struct opt run_options[] = {
 	{ OPT_STRING, 'n', "name", "NAME", "name of the sandbox; a named one keeps its disk",
@@ -48,6 +53,9 @@ static const struct opt run_options[] = {
 	  offsetof(struct run_opts, hostname) },
 	{ OPT_LIST, 0, "entrypoint", "WORD", "in place of the image's (repeatable; '' clears it)",
 	  offsetof(struct run_opts, entrypoint) },
+	{ OPT_STRING, 0, "pull", "WHEN", "missing, always or never (missing)",
+	  offsetof(struct run_opts, fetch.pull) },
+	FETCH_OPTIONS(struct run_opts),
 	{ OPT_FLAG, 'i', "interactive", NULL, "forward standard input (the default)",
 	  offsetof(struct run_opts, interactive) },
 	{ OPT_FLAG, 't', "tty", NULL, "give the program a terminal (if stdin and stdout are one)",
@@ -168,8 +176,10 @@ static int build_spec(const struct run_opts *o, const char *image, struct buf *b
 		json_put_str(&j, "name", o->name);
 	if (o->engine)
 		json_put_str(&j, "engine", o->engine);
-	json_put_u64(&j, "cpus", o->cpus);
-	json_put_u64(&j, "memory_mib", o->memory_mib);
+	if (o->cpus != NOT_GIVEN)
+		json_put_u64(&j, "cpus", o->cpus);
+	if (o->memory_mib != NOT_GIVEN)
+		json_put_u64(&j, "memory_mib", o->memory_mib);
 	if (o->workdir)
 		json_put_str(&j, "workdir", o->workdir);
 	if (o->user)
@@ -190,6 +200,9 @@ static int build_spec(const struct run_opts *o, const char *image, struct buf *b
 				json_put_str(&j, NULL, o->entrypoint.items[i]);
 		json_put_end(&j);
 	}
+	json_put_object(&j, "registry");
+	fetch_put(&j, &o->fetch);
+	json_put_end(&j);
 	if (o->name) { /* run again what is there, with its disk */
 		json_put_object(&j, "lifecycle");
 		json_put_bool(&j, "reuse", true);
@@ -250,6 +263,42 @@ static int check(const struct run_opts *o, const struct opt_rest *rest, struct m
 	return 0;
 }
 
+/* One sandbox that is made in the background. */
+struct creation {
+	struct msb *m;		/* borrowed */
+	const char *spec;	/* borrowed */
+	struct msb_sandbox *sb; /* out; owned by whoever takes it */
+};
+
+static int create_job(void *user, const struct msb_call *call, struct msb_error *err)
+{
+	struct creation *c = user;
+
+	return msb_sandbox_create(c->m, c->spec, 0, call, &c->sb, err);
+}
+
+/* 0, the code to exit with, or negative. */
+static int create(struct msb *m, const char *image, const char *spec, struct msb_sandbox **ret_sb,
+		  struct msb_error *err)
+{
+	struct creation c = { .m = m, .spec = spec };
+	struct show_job job = { .name = image, .run = create_job, .user = &c };
+	int r = show_run(&job, 1, SHOW_AUTO, err);
+
+	if (r == 0 && job.result < 0)
+		*err = job.error;
+	if (r == 0 && job.result < 0)
+		r = job.result;
+	if (r == 0) {
+		*ret_sb = c.sb;
+		return 0;
+	}
+	if (c.sb) /* it was ready when the signal came */
+		IGNORE_RESULT(msb_sandbox_stop(c.sb, MSB_KILL, 0, NULL, NULL, NULL));
+	msb_sandbox_close(c.sb);
+	return r > 0 ? EXIT_SIGNAL + r : r;
+}
+
 static int run_run(const struct cli *cli, const void *opts, const struct opt_rest *rest,
 		   struct msb_error *err)
 {
@@ -270,8 +319,8 @@ static int run_run(const struct cli *cli, const void *opts, const struct opt_res
 	if (r >= 0)
 		r = common_open(cli, o->engine, &m, err);
 	if (r >= 0)
-		r = msb_sandbox_create(m, text, 0, NULL, &sb, err);
-	if (r < 0)
+		r = create(m, rest->args[0], text, &sb, err);
+	if (r != 0)
 		return r;
 	pump_block_signals();
 	buf_clear(&b);

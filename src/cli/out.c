@@ -16,7 +16,7 @@
 #define OUT_GAP		4 /* spaces between columns */
 #define OUT_MAX_COLUMNS 16
 
-static bool utf8(void)
+bool out_utf8(void)
 {
 	return strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 }
@@ -26,7 +26,9 @@ static const char *hint_of(const struct msb_error *err)
 {
 	switch (err->code) {
 	case MSB_E_IMAGE_NOT_FOUND:
-		return "see what is there: msb image ls; bring one in: msb load -i FILE";
+		return err->reason[0]
+			       ? NULL /* a registry said so */
+			       : "see what is there: msb image ls; bring one in: msb load -i FILE";
 	case MSB_E_NO_DEFAULT_COMMAND:
 		return "put a command behind --: msb run IMAGE -- CMD";
 	case MSB_E_NO_MEMORY:
@@ -38,7 +40,7 @@ static const char *hint_of(const struct msb_error *err)
 
 void out_error(const struct msb_error *err)
 {
-	const char *arrow = utf8() ? "→" : "->", *line = err->message, *hint = hint_of(err);
+	const char *arrow = out_utf8() ? "→" : "->", *line = err->message, *hint = hint_of(err);
 	bool first = true;
 
 	/* The first line is the sentence; the others are hints and console lines. */
@@ -58,7 +60,7 @@ void out_error(const struct msb_error *err)
 
 void out_action(const char *verb, const char *target)
 {
-	(void)fprintf(stderr, "   %s %-12s %s\n", utf8() ? "✓" : "ok", verb, target);
+	(void)fprintf(stderr, "   %s %-12s %s\n", out_utf8() ? "✓" : "ok", verb, target);
 }
 
 void out_remark(const char *fmt, ...)

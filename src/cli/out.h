@@ -27,6 +27,9 @@ int out_table_row(struct out_table *t, const char *const *cells); /* 0 or -ENOME
 void out_table_print(struct out_table *t, bool with_header);
 void out_table_free(struct out_table *t);
 
+/* The locale takes more than ASCII. */
+bool out_utf8(void);
+
 /* "14.0 MiB" */
 void out_size(uint64_t bytes, char *buf, size_t size);
 

@@ -2,8 +2,12 @@
 #include "cli/tty.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#undef getenv /* TERM and NO_COLOR are about this terminal only */
 
 int tty_make_raw(struct tty *tty)
 {
@@ -31,9 +35,25 @@ void tty_size(int *ret_rows, int *ret_cols)
 	struct winsize size = { 0 };
 
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0)
+		(void)ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+	if (size.ws_row == 0)
 		(void)ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
 	*ret_rows = size.ws_row ? size.ws_row : 24;
 	*ret_cols = size.ws_col ? size.ws_col : 80;
+}
+
+bool tty_fancy(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+bool tty_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return tty_fancy() && (!no || !*no);
 }
 
 bool tty_in_background(void)

@@ -13,8 +13,12 @@ struct tty {
 
 int tty_make_raw(struct tty *tty); /* 0 or -errno */
 void tty_restore(struct tty *tty);
-/* Size of the terminal at standard output, else input; 24x80 if there is none. */
+/* Size of the terminal at standard output, else error, else input; 24x80 if there is none. */
 void tty_size(int *ret_rows, int *ret_cols);
+/* Standard error is a terminal that can move its cursor. */
+bool tty_fancy(void);
+/* It may have colours: NO_COLOR is not set. */
+bool tty_colour(void);
 /* Standard input is a terminal that would stop us for reading now. */
 bool tty_in_background(void);
 

@@ -45,6 +45,14 @@ struct disk_request {
 MUST_CHECK int disk_image_open(const struct disk_request *req, struct disk_image **ret_image,
 			       struct err *err);
 
+/**
+ * disk_cache_prune() - Delete the unpacked copies that nobody uses
+ * @dry_run:	Only say what they take
+ * @ret_bytes:	What they took on the disk
+ * Return: 0 or -errno. A copy that is needed again is made again.
+ */
+MUST_CHECK int disk_cache_prune(int cache_fd, bool dry_run, uint64_t *ret_bytes);
+
 /* The file system of a disk that is the root. */
 struct disk_root {
 	uint64_t offset, len; /* bytes; len reaches to what lies behind it */

@@ -14,27 +14,23 @@
 /* Formats that are refused, by their first bytes, with the word for qemu-img; and archives. */
 static const struct kind {
 	const char *name, *qemu; /* qemu NULL: no disk image */
-	uint32_t offset;
 	const char *bytes;
-	uint32_t len;
+	uint32_t offset, len;
 } kinds[] = {
-	{ "VMDK", "vmdk", 0, "KDMV", 4 },
-	{ "VMDK", "vmdk", 0, "COWD", 4 },
-	{ "VMDK", "vmdk", 0, "# Disk DescriptorFile", 21 },
-	{ "VDI", "vdi", 64, "\x7f\x10\xda\xbe", 4 },
-	{ "VHD", "vpc", 0, "conectix", 8 },
-	{ "VHDX", "vhdx", 0, "vhdxfile", 8 },
-	{ "QED", "qed", 0, "QED\0", 4 },
-	{ "Parallels", "parallels", 0, "WithoutFreeSpace", 16 },
-	{ "Parallels", "parallels", 0, "WithouFreSpacExt", 16 },
-	{ "tar", NULL, 257, "ustar", 5 },
-	{ "gzip", NULL, 0, "\x1f\x8b", 2 },
-	{ "zstd", NULL, 0, "\x28\xb5\x2f\xfd", 4 },
-	{ "xz", NULL, 0,
-	  "\xfd"
-	  "7zXZ",
-	  5 },
-	{ "bzip2", NULL, 0, "BZh", 3 },
+	{ "VMDK", "vmdk", "KDMV", 0, 4 },
+	{ "VMDK", "vmdk", "COWD", 0, 4 },
+	{ "VMDK", "vmdk", "# Disk DescriptorFile", 0, 21 },
+	{ "VDI", "vdi", "\x7f\x10\xda\xbe", 64, 4 },
+	{ "VHD", "vpc", "conectix", 0, 8 },
+	{ "VHDX", "vhdx", "vhdxfile", 0, 8 },
+	{ "QED", "qed", "QED\0", 0, 4 },
+	{ "Parallels", "parallels", "WithoutFreeSpace", 0, 16 },
+	{ "Parallels", "parallels", "WithouFreSpacExt", 0, 16 },
+	{ "tar", NULL, "ustar", 257, 5 },
+	{ "gzip", NULL, "\x1f\x8b", 0, 2 },
+	{ "zstd", NULL, "\x28\xb5\x2f\xfd", 0, 4 },
+	{ "xz", NULL, "\xfd\x37zXZ", 0, 5 },
+	{ "bzip2", NULL, "BZh", 0, 3 },
 };
 
 void disk_image_free(struct disk_image *d)
@@ -148,7 +144,7 @@ static int open_qcow2(const struct disk_request *req, int fd, const struct stat 
 	r = qcow2_open(own, req->path, &q, err);
 	if (r < 0)
 		return r;
-	own = -1;
+	(void)TAKE_FD(own);
 	r = qcow2_check(q, req->path, &packed, err);
 	if (r < 0)
 		return r;
@@ -225,7 +221,7 @@ int disk_upper_open(const char *path, struct disk_upper *ret_upper, struct err *
 		return direct_needs_raw(path, err);
 	if (r == 0)
 		r = open_raw(fd, (uint64_t)st.st_size, path, &disk, err);
-	if (r < 0)
+	if (r < 0 || !disk)
 		return r;
 	r = filesystem_probe(disk, 0, disk->size, &fs);
 	if (r < 0)

@@ -209,7 +209,7 @@ int partition_table_read(struct block *disk, struct partition_table *ret_table)
 {
 	int r = gpt_at(disk, 1, ret_table);
 
-	if (r == -ENOENT && disk->size >= 2 * SECTOR)
+	if (r == -ENOENT && disk->size >= 2ull * SECTOR)
 		r = gpt_at(disk, disk->size / SECTOR - 1, ret_table);
 	if (r == -ENOENT)
 		r = read_mbr(disk, ret_table);

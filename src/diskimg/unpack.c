@@ -17,6 +17,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/dir.h"
 #include "base/io.h"
 #include "diskimg/internal.h"
 
@@ -211,4 +212,33 @@ int unpack_qcow2(struct qcow2 *q, int image_fd, const struct stat *st, const cha
 			       "look at it: qemu-img check %s",
 			       path, path);
 	return r < 0 ? err_sys(err, -r, "unpack disk image '%s'", path) : 0;
+}
+
+/* What it takes; 0: it is in use or being made, so it is locked and stays. */
+static uint64_t prune_one(int cache_fd, const char *name, bool dry_run)
+{
+	AUTO_CLOSE int fd = openat(cache_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
+		return 0;
+	if (!dry_run && unlinkat(cache_fd, name, 0) < 0)
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
+int disk_cache_prune(int cache_fd, bool dry_run, uint64_t *ret_bytes)
+{
+	AUTO(closedir) DIR *dir = NULL;
+	uint64_t total = 0;
+	struct dirent *e;
+	int r = dir_open(cache_fd, ".", &dir);
+
+	if (r < 0)
+		return r;
+	while ((e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			total += prune_one(cache_fd, e->d_name, dry_run);
+	*ret_bytes = total;
+	return 0;
 }

@@ -102,15 +102,13 @@ static int kind_of(const struct json_at *root, const char *type, enum media *ret
 		return -err->code;
 	if (json_present(&layers) && json_present(&manifests))
 		return json_complain(root, err, "it is a manifest and an index at once");
-	if (own)
-		*ret = media_of(own);
-	else if (media_of(type) == MEDIA_OTHER && !strstr(type, "manifest.v1+"))
-		*ret = json_present(&manifests) ? MEDIA_INDEX : MEDIA_MANIFEST;
-	else
-		*ret = media_of(type);
+	*ret = media_of(own ? own : type);
 	if (*ret == MEDIA_MANIFEST || *ret == MEDIA_INDEX)
 		return 0;
-	return media_unsupported(own ? own : type, err);
+	if (own || strstr(type, ".manifest.v1+"))
+		return media_unsupported(own ? own : type, err);
+	*ret = json_present(&manifests) ? MEDIA_INDEX : MEDIA_MANIFEST;
+	return 0;
 }
 
 int doc_kind(const void *data, size_t len, const struct image_limits *limits, const char *type,

@@ -46,6 +46,8 @@ int msb_open(const char *options, struct msb **ret_m, struct msb_error *error)
 		.libexec = getenv("MSB_LIBEXEC"),
 		.kernel = getenv("MSB_KERNEL"),
 		.path = getenv("PATH"),
+		.docker_config = getenv("DOCKER_CONFIG"),
+		.runtime_dir = getenv("XDG_RUNTIME_DIR"),
 	};
 	struct err err = ERR_INIT;
 	struct home *home = NULL;
@@ -97,6 +99,26 @@ int msb_image_load(struct msb *m, int fd, const char *what, const char *name,
 		return error_out(&err, error);
 	r = home_image_load(home_of(m), fd, what ? what : "the archive", name, &w.call, &json,
 			    &err);
+	if (r == 0 && ret_json)
+		*ret_json = json;
+	else
+		free(json);
+	return call_end(&w, r, &err, error);
+}
+
+int msb_image_pull(struct msb *m, const char *reference, const char *options,
+		   const struct msb_call *call, char **ret_json, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	struct waiting_call w;
+	char *json = NULL;
+	int r;
+
+	if (!m || !reference)
+		return error_argument(m ? "reference" : "m", error);
+	if (call_begin(call, &w, &err) < 0)
+		return error_out(&err, error);
+	r = home_image_pull(home_of(m), reference, options, &w.call, &json, &err);
 	if (r == 0 && ret_json)
 		*ret_json = json;
 	else

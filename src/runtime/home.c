@@ -66,6 +66,14 @@ static int home_path(const struct home_options *o, char **ret_path, struct err *
 	return path ? 0 : err_no_memory(err);
 }
 
+static void read_settings(struct home *home)
+{
+	if (settings_read(home->path, home->user_dir, &home->settings, &home->settings_error) < 0)
+		home->settings = (struct settings){ .limits = image_limits_default };
+	if (!home->engine) /* the caller's and the environment's word comes first */
+		home->engine = TAKE_PTR(home->settings.engine);
+}
+
 int home_open(const struct home_options *o, struct home **ret_home, struct err *err)
 {
 	AUTO(home_unref) struct home *home = calloc(1, sizeof(*home));
@@ -83,6 +91,8 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	home->libexec = copy(o->libexec, &failed);
 	home->kernel = copy(o->kernel, &failed);
 	home->search = copy(o->path, &failed);
+	home->docker_config = copy(o->docker_config, &failed);
+	home->runtime_dir = copy(o->runtime_dir, &failed);
 	if (failed)
 		return err_no_memory(err);
 	if (home->engine && strcmp(home->engine, "auto") != 0 && strcmp(home->engine, "kvm") != 0 &&
@@ -97,11 +107,12 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	home->path = realpath(path, NULL);
 	if (!home->path)
 		return err_sys(err, errno, "open the folder '%s'", path);
+	read_settings(home);
 	r = folder_open(home->fd, "run", &home->run_fd, err);
 	if (r == 0)
 		r = folder_open(home->fd, "sandboxes", &home->sandboxes_fd, err);
 	if (r == 0)
-		r = store_open(home->fd, NULL, &home->store, err);
+		r = store_open(home->fd, &home->settings.limits, &home->store, err);
 	if (r == 0)
 		r = state_open(home->path, &home->state, err);
 	if (r == 0)
@@ -159,12 +170,15 @@ void home_unref(struct home *home)
 	if (home->fd >= 0)
 		(void)close(home->fd);
 	(void)pthread_mutex_destroy(&home->lock);
+	settings_done(&home->settings);
 	free(home->path);
 	free(home->user_dir);
 	free(home->engine);
 	free(home->libexec);
 	free(home->kernel);
 	free(home->search);
+	free(home->docker_config);
+	free(home->runtime_dir);
 	free(home);
 }
 
@@ -221,12 +235,37 @@ int home_attach(struct home *home, int pidfd, int watchdog, struct err *err)
 	return 0;
 }
 
+int home_settings_check(const struct home *home, struct err *err)
+{
+	if (home->settings_error.code == ERR_NONE)
+		return 0;
+	*err = home->settings_error;
+	return -(int)err->code;
+}
+
+int home_spec_parse(const struct home *home, const char *text, struct spec *ret_spec,
+		    struct err *err)
+{
+	struct spec_defaults defaults = { .cpus = home->settings.cpus,
+					  .memory_mib = home->settings.memory_mib };
+	AUTO(spec_done) struct spec spec = { 0 };
+	int r = home_settings_check(home, err);
+
+	if (r == 0)
+		r = spec_parse(text, strlen(text), &defaults, &spec, err);
+	if (r == 0)
+		r = spec_resolve(&spec, home->user_dir, err);
+	if (r < 0)
+		return r;
+	*ret_spec = spec;
+	spec = (struct spec){ 0 };
+	return 0;
+}
+
 int home_spec_check(struct home *home, const char *text, char **ret_normal, struct err *err)
 {
 	AUTO(spec_done) struct spec spec = { 0 };
-	int r = spec_parse(text, strlen(text), &spec, err);
+	int r = home_spec_parse(home, text, &spec, err);
 
-	if (r == 0)
-		r = spec_resolve(&spec, home->user_dir, err);
 	return r < 0 ? r : spec_normal(&spec, ret_normal, err);
 }

@@ -75,8 +75,10 @@ int home_image_load(struct home *home, int fd, const char *what, const char *nam
 		    const struct call *call, char **ret_json, struct err *err)
 {
 	AUTO_FREE char *full = NULL;
-	int r;
+	int r = home_settings_check(home, err); /* it has limits of images */
 
+	if (r < 0)
+		return r;
 	if (name) {
 		r = image_ref_parse(name, &full, err);
 		if (r < 0)

@@ -12,21 +12,21 @@
  * after a load or pull takes the least recently used ones until the rest fits.  Both leave what is on
  * the keep list, and what a run holds at that moment.
  */
-struct unused {
-	struct state_image *rows; /* owned; the least recently used first */
+struct image_rows {
+	struct state_image *rows; /* owned, with what is in them; the least recently used first */
 	size_t n;
 };
 
-static void unused_done_auto(struct unused *u)
+static void image_rows_done_auto(struct image_rows *u)
 {
 	for (size_t i = 0; i < u->n; i++)
 		state_image_done(&u->rows[i]);
 	free(u->rows);
 }
 
-static int take_unused(void *user, const struct state_image *image)
+static int take_image(void *user, const struct state_image *image)
 {
-	struct unused *u = user;
+	struct image_rows *u = user;
 	struct state_image *p = reallocarray(u->rows, u->n + 1, sizeof(*p));
 
 	if (!p)
@@ -42,8 +42,8 @@ static int keep_it(void *user, const char *reference)
 {
 	const struct home *home = user;
 
-	for (size_t i = 0; i < home->images.n_keep; i++) {
-		if (strcmp(home->images.keep[i], reference) == 0)
+	for (size_t i = 0; i < home->settings.n_keep; i++) {
+		if (strcmp(home->settings.keep[i], reference) == 0)
 			return -EEXIST; /* ends the list: it is found */
 	}
 	return 0;
@@ -53,16 +53,16 @@ static bool is_kept(struct home *home, const char *digest)
 {
 	struct err err = ERR_INIT;
 
-	return home->images.n_keep > 0 &&
+	return home->settings.n_keep > 0 &&
 	       state_image_refs(home->state, digest, keep_it, home, &err) < 0;
 }
 
 /* Unused images that may go; @before: last used before that, in ns since the epoch. */
-static int list_unused(struct home *home, uint64_t before, struct unused *u, struct err *err)
+static int list_unused(struct home *home, uint64_t before, struct image_rows *u, struct err *err)
 {
 	size_t n = 0;
 
-	if (state_image_unused(home->state, take_unused, u, err) < 0)
+	if (state_image_unused(home->state, take_image, u, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < u->n; i++) {
 		struct state_image *row = &u->rows[i];
@@ -102,7 +102,7 @@ static int remove_one(struct removal *rm, const struct state_image *row, struct 
 	return 0;
 }
 
-static int what_would_go(struct removal *rm, const struct unused *u, struct json_out *o,
+static int what_would_go(struct removal *rm, const struct image_rows *u, struct json_out *o,
 			 struct err *err)
 {
 	AUTO_FREE const char **digests = calloc(u->n + 1, sizeof(*digests));
@@ -126,7 +126,7 @@ int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 {
 	AUTO(removal_close) struct removal rm = { 0 };
 	AUTO(buf_done) struct buf b = { 0 };
-	AUTO(unused_done) struct unused u = { 0 };
+	AUTO(image_rows_done) struct image_rows u = { 0 };
 	uint64_t now = clock_wall_ns(), age = older_than_s * NS_PER_S;
 	struct json_out o;
 	int r;
@@ -160,8 +160,27 @@ int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 
 /* ---- garbage collection --------------------------------------------------------------------- */
 
-/* Layers as they were transferred, kept for saving, go before any image. */
-static int drop_blobs(struct removal *rm, const struct state_image *row, struct err *err)
+static int limit_of(struct home *home, uint64_t *ret_bytes, struct err *err)
+{
+	int r = 0;
+
+	*ret_bytes = home->settings.max_size;
+	if (!home->settings.max_size_set)
+		r = image_space_default(home->store, ret_bytes);
+	return r < 0 ? err_sys(err, -r, "looking at the file system of the images") : 0;
+}
+
+/* 1: it fits. */
+static int fits(struct removal *rm, uint64_t limit, struct err *err)
+{
+	uint64_t bytes = 0;
+
+	if (state_file_total(rm->home->state, &bytes, err) < 0)
+		return -err->code;
+	return limit == 0 || bytes <= limit;
+}
+
+static int drop_blobs_of(struct removal *rm, const struct state_image *row, struct err *err)
 {
 	AUTO(image_files_done) struct image_files files = { 0 };
 	const char *kind = image_file_kind_name(IMAGE_BLOB);
@@ -177,30 +196,24 @@ static int drop_blobs(struct removal *rm, const struct state_image *row, struct 
 	return 0;
 }
 
-static int limit_of(struct home *home, uint64_t *ret_bytes, struct err *err)
+/* Layers as they were transferred, kept for saving, go before any image. 1: it fits. */
+static int drop_blobs(struct removal *rm, uint64_t limit, struct err *err)
 {
-	int r = 0;
+	AUTO(image_rows_done) struct image_rows all = { 0 };
+	int fit = 0;
 
-	*ret_bytes = home->images.max_size;
-	if (!home->images.max_size_set)
-		r = image_space_default(home->store, ret_bytes);
-	return r < 0 ? err_sys(err, -r, "looking at the file system of the images") : 0;
-}
-
-/* 1: it fits. */
-static int fits(struct removal *rm, uint64_t limit, struct err *err)
-{
-	uint64_t bytes = 0;
-
-	if (state_file_total(rm->home->state, &bytes, err) < 0)
+	if (state_image_having(rm->home->state, image_file_kind_name(IMAGE_BLOB), take_image, &all,
+			       err) < 0)
 		return -err->code;
-	return limit == 0 || bytes <= limit;
+	for (size_t i = 0; fit == 0 && i < all.n; i++)
+		fit = drop_blobs_of(rm, &all.rows[i], err) < 0 ? -err->code : fits(rm, limit, err);
+	return fit;
 }
 
 int home_image_gc(struct home *home, const struct call *call, struct json_out *o, struct err *err)
 {
 	AUTO(removal_close) struct removal rm = { 0 };
-	AUTO(unused_done) struct unused u = { 0 };
+	AUTO(image_rows_done) struct image_rows u = { 0 };
 	uint64_t limit = 0;
 	int fit;
 
@@ -208,10 +221,10 @@ int home_image_gc(struct home *home, const struct call *call, struct json_out *o
 		return -err->code;
 	json_put_array(o, "removed");
 	fit = fits(&rm, limit, err);
+	if (fit == 0)
+		fit = drop_blobs(&rm, limit, err);
 	if (fit == 0 && list_unused(home, UINT64_MAX, &u, err) < 0)
 		return -err->code;
-	for (size_t i = 0; fit == 0 && i < u.n; i++)
-		fit = drop_blobs(&rm, &u.rows[i], err) < 0 ? -1 : fits(&rm, limit, err);
 	for (size_t i = 0; fit == 0 && i < u.n; i++) {
 		int r = remove_one(&rm, &u.rows[i], err);
 

@@ -8,7 +8,7 @@
 
 struct nearest {
 	const char *wanted;
-	char found[256];
+	char found[IMAGE_NAME_SHOWN];
 };
 
 /* A name in the list that looks like the wanted one, in its short form. */
@@ -23,14 +23,22 @@ static int look_near(void *user, const struct state_image *image)
 	return 0;
 }
 
-static int no_image(struct home *home, const char *text, const char *full, struct err *err)
+bool home_image_nearest(struct home *home, const char *full, char ret_name[IMAGE_NAME_SHOWN])
 {
 	struct nearest n = { .wanted = full };
 	struct err ignored = ERR_INIT;
 
 	IGNORE_RESULT(state_image_list(home->state, look_near, &n, &ignored));
-	if (n.found[0])
-		err_set(err, ERR_NOT_FOUND, "no image '%s'; did you mean '%s'?", text, n.found);
+	(void)snprintf(ret_name, IMAGE_NAME_SHOWN, "%s", n.found);
+	return n.found[0];
+}
+
+static int no_image(struct home *home, const char *text, const char *full, struct err *err)
+{
+	char found[IMAGE_NAME_SHOWN];
+
+	if (home_image_nearest(home, full, found))
+		err_set(err, ERR_NOT_FOUND, "no image '%s'; did you mean '%s'?", text, found);
 	else
 		err_set(err, ERR_NOT_FOUND,
 			"no image '%s'; load it from an archive first: msb load -i FILE", text);
@@ -209,11 +217,11 @@ static int cannot_open(const char *text, struct err *err)
 }
 
 int home_image_open(struct home *home, struct store_run *run, const char *text,
-		    const struct call *call, struct image **ret_image, char **ret_digest,
-		    struct err *err)
+		    const struct pull_how *how, const struct call *call, struct image **ret_image,
+		    char **ret_digest, struct err *err)
 {
 	struct state_image row = { 0 };
-	int r = home_image_find_or_load(home, text, call, &row, err);
+	int r = home_image_get(home, text, how, call, &row, NULL, err);
 
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);

@@ -16,7 +16,9 @@
 #include "runtime/call.h"
 #include "runtime/exit_record.h"
 #include "runtime/progress.h"
+#include "runtime/pull.h"
 #include "runtime/runtime.h"
+#include "runtime/settings.h"
 #include "runtime/spec.h"
 #include "state/state.h"
 
@@ -78,16 +80,14 @@ struct home {
 	char *libexec;		      /* owned; may be NULL */
 	char *kernel;		      /* owned; may be NULL */
 	char *search;		      /* owned; PATH, may be NULL */
+	char *docker_config;	      /* owned; may be NULL */
+	char *runtime_dir;	      /* owned; may be NULL */
 	int fd, run_fd, sandboxes_fd; /* owned */
+	struct settings settings;     /* owned */
+	struct err settings_error;    /* code ERR_NONE: settings are what config.json says */
 	struct store *store;	      /* owned */
 	struct state *state;	      /* owned */
-	struct {
-		bool max_size_set;
-		uint64_t max_size; /* bytes; 0: no limit */
-		char **keep;	   /* owned; full references that are never collected */
-		size_t n_keep;
-	} images; /* `images` of config.json */
-	int refs; /* shared: home_open()'s and one of each sandbox; atomic */
+	int refs;		      /* shared: home_open()'s and one of each sandbox; atomic */
 	pthread_mutex_t lock;
 	/* under lock */
 	struct attached *attached; /* owned */
@@ -97,6 +97,14 @@ struct home {
 struct home *home_ref(struct home *home);
 void home_unref(struct home *home);
 DEFINE_AUTO(struct home *, home_unref);
+/*
+ * 0, or what is wrong with config.json.  For calls that depend on it: the others must work, so that one
+ * can still look, stop and remove.
+ */
+MUST_CHECK int home_settings_check(const struct home *home, struct err *err);
+/* spec_parse() and spec_resolve() with the home's defaults. */
+MUST_CHECK int home_spec_parse(const struct home *home, const char *text, struct spec *ret_spec,
+			       struct err *err);
 /* Take over both descriptors, also on failure. */
 MUST_CHECK int home_attach(struct home *home, int pidfd, int watchdog, struct err *err);
 /*
@@ -152,6 +160,10 @@ MUST_CHECK int runtime_files_find(const struct home *home, const struct spec *sp
 
 /* ---- images.c: what a text means ---- */
 
+#define IMAGE_NAME_SHOWN 256 /* bytes of a short reference in a message, with NUL */
+/* The image that is here whose name looks like @full, in its short form. */
+bool home_image_nearest(struct home *home, const char *full, char ret_name[IMAGE_NAME_SHOWN]);
+
 /* By reference, or by a digest that may be shortened. IMAGE_NOT_FOUND; INVALID: not just one */
 MUST_CHECK int home_image_find(struct home *home, const char *text, struct state_image *ret_image,
 			       struct err *err);
@@ -166,12 +178,13 @@ MUST_CHECK int home_image_find_or_load(struct home *home, const char *text, cons
 /**
  * home_image_open() - The image of a spec, which names no folder
  * @run:	Holds it; to be closed when a row says who keeps it
+ * @how:	If it is to be fetched; NULL: the defaults
  * @ret_digest:	Its manifest; owned by the caller
  * @err:	IMAGE_NOT_FOUND; IMAGE: it is damaged
  */
 MUST_CHECK int home_image_open(struct home *home, struct store_run *run, const char *text,
-			       const struct call *call, struct image **ret_image, char **ret_digest,
-			       struct err *err);
+			       const struct pull_how *how, const struct call *call,
+			       struct image **ret_image, char **ret_digest, struct err *err);
 
 /* ---- image_record.c ---- */
 
@@ -227,6 +240,10 @@ static inline void root_disk_done_auto(struct root_disk *d)
  */
 MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, struct root_disk *ret_disk,
 			      struct err *err);
+
+/* Unpacked copies of disk images that no sandbox uses; @dry_run: only what they take. */
+MUST_CHECK int root_disk_prune(struct home *home, bool dry_run, uint64_t *ret_bytes,
+			       struct err *err);
 
 /* For whom a file for what the guest writes is opened; all borrowed. */
 struct upper_request {

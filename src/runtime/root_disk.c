@@ -39,7 +39,7 @@ static int recorded_format(struct home *home, struct spec *spec)
 		return 0;
 	r = state_sandbox_by_name(home->state, spec->name, &row, &ignored);
 	if (r == 0)
-		r = spec_parse(row.spec, strlen(row.spec), &old, &ignored);
+		r = spec_parse(row.spec, strlen(row.spec), NULL, &old, &ignored);
 	if (r == 0 && old.image_kind == SPEC_IMAGE_DISK && strcmp(old.image, spec->image) == 0)
 		spec->image_format = old.image_format;
 	state_sandbox_done(&row);
@@ -59,6 +59,17 @@ static int open_cache(struct home *home, int *ret_fd, struct err *err)
 	return 0;
 }
 
+int root_disk_prune(struct home *home, bool dry_run, uint64_t *ret_bytes, struct err *err)
+{
+	AUTO_CLOSE int cache = -1;
+	int r = open_cache(home, &cache, err);
+
+	if (r < 0)
+		return r;
+	r = disk_cache_prune(cache, dry_run, ret_bytes);
+	return r < 0 ? err_sys(err, -r, "read '%s/%s'", home->path, CACHE_DIR) : 0;
+}
+
 /* The writable disk may be larger than the image, if its file system can follow. */
 static int grow(const struct spec *spec, struct root_disk *d, struct err *err)
 {
@@ -70,7 +81,7 @@ static int grow(const struct spec *spec, struct root_disk *d, struct err *err)
 		return err_set(err, ERR_INVALID,
 			       "root_disk: %llu MiB is less than disk image '%s' has, %llu MiB",
 			       (unsigned long long)spec->root_size_mib, spec->image,
-			       (unsigned long long)(d->size / MIB));
+			       (unsigned long long)((d->size + MIB - 1) / MIB));
 	if (size > d->size && !d->root.last)
 		return err_set(err, ERR_INVALID,
 			       "disk image '%s' cannot grow: other partitions lie behind partition "

@@ -23,12 +23,14 @@ struct exec_stream;
 
 /* Where things are; strings are borrowed for the call, NULL: the default. */
 struct home_options {
-	const char *home;     /* NULL: ~/.microsandbox */
-	const char *user_dir; /* the caller's home directory, for the default and for "~/" */
-	const char *engine;   /* what `auto` of a spec means: "auto", "kvm", "qemu" */
-	const char *libexec;  /* folder of msb-sandbox and the initramfs */
-	const char *kernel;   /* a vmlinux; its modules.erofs lies beside it */
-	const char *path;     /* PATH, to find QEMU */
+	const char *home;	   /* NULL: ~/.microsandbox */
+	const char *user_dir;	   /* the caller's home directory, for the default and for "~/" */
+	const char *engine;	   /* what `auto` of a spec means: "auto", "kvm", "qemu" */
+	const char *libexec;	   /* folder of msb-sandbox and the initramfs */
+	const char *kernel;	   /* a vmlinux; its modules.erofs lies beside it */
+	const char *path;	   /* PATH, to find QEMU and the helpers of docker logins */
+	const char *docker_config; /* DOCKER_CONFIG: folder of docker's config.json */
+	const char *runtime_dir;   /* XDG_RUNTIME_DIR */
 };
 
 /**
@@ -46,6 +48,8 @@ DEFINE_AUTO(struct home *, home_close);
 MUST_CHECK int home_spec_check(struct home *home, const char *spec, char **ret_normal,
 			       struct err *err);
 MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, const char *name,
+			       const struct call *call, char **ret_json, struct err *err);
+MUST_CHECK int home_image_pull(struct home *home, const char *reference, const char *options,
 			       const struct call *call, char **ret_json, struct err *err);
 /* @brief: without the layers. */
 MUST_CHECK int home_image_list(struct home *home, bool brief, char **ret_json, struct err *err);

@@ -306,17 +306,15 @@ static int open_image(struct creation *c, struct err *err)
 	int r = store_run_open(c->home->store, call_cancel(c->call), &c->run, err);
 
 	return r < 0 ? r
-		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, c->call,
-				       &c->image, &c->image_digest, err);
+		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, &c->spec.pull,
+				       c->call, &c->image, &c->image_digest, err);
 }
 
 /* Everything that can be wrong without anything made yet. */
 static int prepare(struct creation *c, const char *text, struct err *err)
 {
-	int r = spec_parse(text, strlen(text), &c->spec, err);
+	int r = home_spec_parse(c->home, text, &c->spec, err);
 
-	if (r == 0)
-		r = spec_resolve(&c->spec, c->home->user_dir, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_DISK)
 		r = root_disk_open(c->home, &c->spec, &c->disk, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_OCI)

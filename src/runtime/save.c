@@ -218,7 +218,7 @@ static int save(struct home *home, struct selection *s, const struct save_option
 		AUTO(image_free) struct image *image = NULL;
 		AUTO_FREE char *digest = NULL;
 
-		if (home_image_open(home, run, s->digests[i], call, &image, &digest, err) < 0)
+		if (home_image_open(home, run, s->digests[i], NULL, call, &image, &digest, err) < 0)
 			return -(int)err->code;
 	}
 	return image_save(run, s->images, s->n, o, fd, err);

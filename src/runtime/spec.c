@@ -12,16 +12,14 @@
 #define MAX_HOSTNAME	   64  /* bytes; HOST_NAME_MAX of Linux */
 #define MAX_LABELS	   64
 #define MAX_ENV		   4096 /* variables */
-#define MAX_CPUS	   64
-#define MIN_MEMORY_MIB	   32
-#define MAX_MEMORY_MIB	   (16u << 20) /* 16 TiB */
+#define DEFAULT_CPUS	   1
 #define DEFAULT_MEMORY_MIB 512
 #define START_KVM_MS	   30000
 #define START_QEMU_MS	   120000
 #define STOP_MS		   10000
 #define MAX_TIMEOUT_MS	   (7ull * 24 * 3600 * 1000)
 
-static const char *const engine_names[] = { "auto", "kvm", "qemu", NULL };
+const char *const spec_engine_names[] = { "auto", "kvm", "qemu", NULL };
 /* All keys there are, so that a suggestion knows them; then those that do not work yet. */
 static const char *const spec_keys[] = {
 	"spec_version",
@@ -67,7 +65,6 @@ static const char *const spec_keys[] = {
 };
 static const char *const spec_later[] = {
 	"snapshot",
-	"registry",
 	"max_cpus",
 	"max_memory_mib",
 	"swap_mib",
@@ -122,6 +119,7 @@ void spec_done(struct spec *spec)
 {
 	free(spec->name);
 	free(spec->image);
+	pull_how_done(&spec->pull);
 	free(spec->root_path);
 	str_list_done(&spec->env);
 	free(spec->workdir);
@@ -408,19 +406,18 @@ static int parse_lifecycle(const struct json_at *root, struct spec *s, struct er
 
 static int parse_machine(const struct json_at *root, struct spec *s, struct err *err)
 {
-	uint64_t version = 1, cpus = 1;
+	uint64_t version = 1, cpus = s->cpus;
 	unsigned engine = SPEC_ENGINE_AUTO;
 	int r;
 
-	s->memory_mib = DEFAULT_MEMORY_MIB;
 	r = json_opt_u64(root, "spec_version", 1, 1, &version, err);
 	if (r == 0)
-		r = json_opt_enum(root, "engine", engine_names, &engine, err);
+		r = json_opt_enum(root, "engine", spec_engine_names, &engine, err);
 	if (r == 0)
-		r = json_opt_u64(root, "cpus", 1, MAX_CPUS, &cpus, err);
+		r = json_opt_u64(root, "cpus", 1, SPEC_MAX_CPUS, &cpus, err);
 	if (r == 0)
-		r = json_opt_u64(root, "memory_mib", MIN_MEMORY_MIB, MAX_MEMORY_MIB, &s->memory_mib,
-				 err);
+		r = json_opt_u64(root, "memory_mib", SPEC_MIN_MEMORY_MIB, SPEC_MAX_MEMORY_MIB,
+				 &s->memory_mib, err);
 	s->cpus = (uint32_t)cpus;
 	s->engine = (enum spec_engine)engine;
 	return r;
@@ -468,15 +465,28 @@ static int parse_programs(const struct json_at *root, struct spec *s, struct err
 	return r;
 }
 
-int spec_parse(const void *text, size_t len, struct spec *ret_spec, struct err *err)
+static int parse_registry(const struct json_at *root, struct spec *s, struct err *err)
+{
+	struct json_at at = json_member(root, "registry");
+
+	return pull_how_parse(&at, false, &s->pull, err);
+}
+
+int spec_parse(const void *text, size_t len, const struct spec_defaults *defaults,
+	       struct spec *ret_spec, struct err *err)
 {
 	static int (*const steps[])(const struct json_at *, struct spec *, struct err *) = {
-		parse_name,	      parse_machine, spec_parse_image,
-		spec_parse_root_disk, parse_labels,  parse_programs,
-		parse_hostname,	      parse_mounts,  parse_lifecycle,
+		parse_name,	 parse_machine,	 spec_parse_image, spec_parse_root_disk,
+		parse_labels,	 parse_programs, parse_hostname,   parse_mounts,
+		parse_lifecycle, parse_registry,
 	};
 	AUTO(json_decref) json_t *value = NULL;
-	AUTO(spec_done) struct spec spec = { 0 };
+	AUTO(spec_done)
+	struct spec spec = {
+		.cpus = defaults && defaults->cpus ? defaults->cpus : DEFAULT_CPUS,
+		.memory_mib = defaults && defaults->memory_mib ? defaults->memory_mib
+							       : DEFAULT_MEMORY_MIB,
+	};
 	struct json_at root;
 	int r;
 
@@ -546,7 +556,7 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	json_put_u64(&o, "spec_version", 1);
 	if (s->name)
 		json_put_str(&o, "name", s->name);
-	json_put_str(&o, "engine", engine_names[s->engine]);
+	json_put_str(&o, "engine", spec_engine_names[s->engine]);
 	spec_put_root(&o, s);
 	json_put_u64(&o, "cpus", s->cpus);
 	json_put_u64(&o, "memory_mib", s->memory_mib);

@@ -10,15 +10,20 @@
 #include "base/err.h"
 #include "diskimg/diskimg.h"
 #include "proto/agent.h"
+#include "runtime/pull.h"
 
 /*
  * What a caller may ask for: the sandbox spec and the exec request, both JSON, checked here and
  * nowhere else.  The keys are in docs/api/spec.md.
  */
-#define SPEC_MAX_LEN	(4u << 20) /* bytes of JSON */
-#define SPEC_MAX_MOUNTS 64
+#define SPEC_MAX_LEN	    (4u << 20) /* bytes of JSON */
+#define SPEC_MAX_MOUNTS	    64
+#define SPEC_MAX_CPUS	    64
+#define SPEC_MIN_MEMORY_MIB 32
+#define SPEC_MAX_MEMORY_MIB (16u << 20) /* 16 TiB */
 
 enum spec_engine { SPEC_ENGINE_AUTO, SPEC_ENGINE_KVM, SPEC_ENGINE_QEMU, SPEC_ENGINE_MAX };
+extern const char *const spec_engine_names[]; /* NULL-terminated */
 enum spec_root {
 	SPEC_ROOT_MANAGED,
 	SPEC_ROOT_TMPFS,
@@ -52,6 +57,7 @@ struct spec {
 	char *name;  /* NULL: to be generated */
 	char *image; /* reference, or the path of a folder or of a disk image */
 	enum spec_image image_kind;
+	struct pull_how pull;	       /* how the image is fetched; not in the normal form */
 	enum disk_format image_format; /* of a disk image, as the next two; DISK_ANY: found out */
 	uint32_t image_partition;      /* 0: found out */
 	const char *image_fstype;      /* static; NULL: found out */
@@ -82,11 +88,19 @@ static inline void spec_done_auto(struct spec *spec)
 	spec_done(spec);
 }
 
+/* What config.json says about specs that do not; 0: the built-in value. */
+struct spec_defaults {
+	uint32_t cpus;
+	uint64_t memory_mib;
+};
+
 /**
  * spec_parse() - Check a spec; looks at nothing but its text
+ * @defaults:	NULL: the built-in ones
  * @err:	INVALID: the path of the key, the value, a suggestion
  */
-MUST_CHECK int spec_parse(const void *text, size_t len, struct spec *ret_spec, struct err *err);
+MUST_CHECK int spec_parse(const void *text, size_t len, const struct spec_defaults *defaults,
+			  struct spec *ret_spec, struct err *err);
 
 /**
  * spec_resolve() - Look at the host: local paths become absolute, and must exist

@@ -335,3 +335,46 @@ def test_the_terminal_shows_ages(two):
     assert p.wait(timeout=60) == 0
     os.close(main)
     assert re.search(rb"x/one:1 .* \d+[dhms] ago", seen)
+
+
+# ---- room -----------------------------------------------------------------------------------------
+
+
+def limit(home, **images):
+    home.path.mkdir(exist_ok=True, mode=0o700)
+    (home.path / "config.json").write_text(json.dumps({"images": images}))
+
+
+def big(name):
+    return archive([layer({"data": os.urandom(1_000_000)})], f"x/{name}:1")
+
+
+def test_the_least_recently_used_make_room(home):
+    limit(home, max_size=2_500_000)
+    load(home, big("one"))
+    load(home, big("two"))
+    r = home.run("load", input=big("three"), text=False)
+    assert r.returncode == 0 and r.stdout == b"docker.io/x/three:1\n"
+    assert re.search(r"! removed x/one:1 to make room \(\d+\.\d KiB\)\n".encode(), r.stderr)
+    assert [i["name"] for i in listed(home)] == ["x/three:1", "x/two:1"]
+    assert not any("tmp" in f for f in files(home)) and len(files(home)) == 2 * 5
+    assert home.run("image", "verify", "x/two:1", "x/three:1").returncode == 0
+    # What has just come in stays, whatever it takes; names that are to be kept stay, too.
+    limit(home, max_size=1000, keep=["x/two:1"])
+    load(home, big("four"))
+    assert [i["name"] for i in listed(home)] == ["x/four:1", "x/two:1"]
+    assert home.run("image", "prune", "-y").returncode == 0
+    assert [i["name"] for i in listed(home)] == ["x/two:1"]
+    limit(home, max_size=0)
+    load(home, big("five"))
+    assert len(listed(home)) == 2
+
+
+def test_room_is_made_among_images_in_use(home, tmp_path):
+    limit(home, max_size=1000)
+    load(home, family(tmp_path, ["one"])["one"].read_bytes())
+    assert home.run("run", "--name", "box", "test/one:1", "--", "true").returncode == 0
+    load(home, big("two"))
+    load(home, big("three"))
+    assert [i["name"] for i in listed(home)] == ["test/one:1", "x/three:1"]
+    assert home.run("run", "--name", "box", "test/one:1", "--", "cat", "/which").stdout == "one\n"

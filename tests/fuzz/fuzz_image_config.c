@@ -13,10 +13,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	AUTO(config_done) struct config c = { 0 };
 	AUTO(index_done) struct index x = { 0 };
 	struct err err = ERR_INIT;
+	enum media kind;
 
 	if (size == 0)
 		return 0;
 	switch (data[0]) {
+	case 'k':
+		IGNORE_RESULT(doc_kind(data + 1, size - 1, &image_limits_default, "", &kind, &err));
+		break;
+	case 's':
+		IGNORE_RESULT(doc_kind(data + 1, size - 1, &image_limits_default,
+				       MEDIA_SCHEMA_1 "+prettyjws", &kind, &err));
+		break;
 	case 'c':
 		IGNORE_RESULT(config_parse(data + 1, size - 1, &image_limits_default, &c, &err));
 		break;

@@ -34,10 +34,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > 0)
 		one_request(data, size);
-	if (spec_parse(data, size, &spec, &err) < 0)
+	if (spec_parse(data, size, NULL, &spec, &err) < 0)
 		return 0;
 	assert(spec_normal(&spec, &normal, &err) == 0);
-	assert(spec_parse(normal, strlen(normal), &again, &err) == 0);
+	assert(spec_parse(normal, strlen(normal), NULL, &again, &err) == 0);
 	assert(spec_normal(&again, &second, &err) == 0);
 	assert(strcmp(normal, second) == 0);
 	return 0;

@@ -85,6 +85,39 @@ TEST(manifests)
 	}
 }
 
+TEST(kinds_of_documents)
+{
+	static const struct {
+		const char *name, *text, *type;
+		enum media kind; /* MEDIA_OTHER: refused */
+	} cases[] = {
+		{ "own word", "{\"mediaType\":\"" OCI "index.v1+json\"}", OCI "manifest.v1+json",
+		  MEDIA_INDEX },
+		{ "header", "{}", OCI "index.v1+json", MEDIA_INDEX },
+		{ "content of an index", "{\"manifests\":[]}", "application/json", MEDIA_INDEX },
+		{ "content of a manifest", "{\"layers\":[]}", "application/octet-stream",
+		  MEDIA_MANIFEST },
+		{ "nobody says", "{\"layers\":[]}", "", MEDIA_MANIFEST },
+		{ "both", "{\"layers\":[],\"manifests\":[]}", OCI "index.v1+json", MEDIA_OTHER },
+		{ "a config", "{\"mediaType\":\"" OCI "config.v1+json\"}", "", MEDIA_OTHER },
+		{ "signed schema 1", "{}",
+		  "application/vnd.docker.distribution.manifest.v1+prettyjws", MEDIA_OTHER },
+		{ "no object", "[]", OCI "index.v1+json", MEDIA_OTHER },
+	};
+
+	for_cases(c, cases) {
+		enum media kind = MEDIA_OTHER;
+		struct err err = ERR_INIT;
+		int r = doc_kind(c->text, strlen(c->text), &small, c->type, &kind, &err);
+
+		ASSERT_EQ(r == 0, c->kind != MEDIA_OTHER);
+		if (r == 0)
+			ASSERT_EQ(kind, c->kind);
+		else
+			ASSERT_EQ(err.code, ERR_INVALID);
+	}
+}
+
 TEST(an_index_and_who_its_entries_are_for)
 {
 	static const char text[] =

@@ -306,7 +306,8 @@ TEST(a_create_that_fails_leaves_nothing)
 		const char *name, *spec;
 		enum err_number number;
 	} cases[] = {
-		{ "no image", "{\"image\":\"nothing\"}", ERR_NR_IMAGE_NOT_FOUND },
+		{ "no image", "{\"image\":\"nothing\",\"registry\":{\"pull\":\"never\"}}",
+		  ERR_NR_IMAGE_NOT_FOUND },
 		{ "no folder", "{\"image\":\"/nonexistent\"}", ERR_NR_PATH_NOT_FOUND },
 		{ "no qemu", "{\"image\":\"/tmp\",\"name\":\"x\"}", ERR_NR_NO_ENGINE },
 		{ "no kvm", "{\"image\":\"/tmp\",\"engine\":\"kvm\"}", ERR_NR_NO_ENGINE },

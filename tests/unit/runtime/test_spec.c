@@ -116,7 +116,7 @@ static void check(const char *text, struct spec *spec)
 {
 	struct err err = ERR_INIT;
 
-	if (spec_parse(text, strlen(text), spec, &err) < 0)
+	if (spec_parse(text, strlen(text), NULL, spec, &err) < 0)
 		TAP_FAIL("%s", err.msg);
 }
 
@@ -125,7 +125,7 @@ TEST(table)
 	for_cases(c, cases) {
 		struct spec spec = { 0 };
 		struct err err = ERR_INIT;
-		int r = spec_parse(c->spec, strlen(c->spec), &spec, &err);
+		int r = spec_parse(c->spec, strlen(c->spec), NULL, &spec, &err);
 
 		if (!c->error && r < 0)
 			TAP_FAIL("%s", err.msg);
