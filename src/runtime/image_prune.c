@@ -206,7 +206,7 @@ static int drop_blobs(struct removal *rm, uint64_t limit, struct err *err)
 			       err) < 0)
 		return -err->code;
 	for (size_t i = 0; fit == 0 && i < all.n; i++)
-		fit = drop_blobs_of(rm, &all.rows[i], err) < 0 ? -err->code : fits(rm, limit, err);
+		fit = drop_blobs_of(rm, &all.rows[i], err) < 0 ? -1 : fits(rm, limit, err);
 	return fit;
 }
 

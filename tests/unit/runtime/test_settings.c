@@ -136,7 +136,7 @@ TEST(a_home_has_defaults_and_lives_with_a_broken_file)
 	home_close(home);
 	write_config(dir, "{\"cups\":3}");
 	ASSERT_EQ(home_open(&o, &home, &err), 0);
-	ASSERT_EQ(home_image_list(home, &list, &err), 0);
+	ASSERT_EQ(home_image_list(home, false, &list, &err), 0);
 	ASSERT_EQ(home_sandbox_list(home, &none, &err), 0);
 	free(none);
 	none = NULL;
