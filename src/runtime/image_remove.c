@@ -152,7 +152,7 @@ int home_image_remove(struct home *home, const char *text, bool force, const str
 
 /* ---- sweep --------------------------------------------------------------------------------- */
 
-#define PARTIAL_AGE_S (7 * 24 * 3600ull) /* nobody goes on with a download that is older */
+#define PARTIAL_AGE_S (7ull * 24 * 3600) /* nobody goes on with a download that is older */
 
 struct sweep {
 	struct str_list needed; /* sorted */
