@@ -210,31 +210,41 @@ static int drop_blobs(struct removal *rm, uint64_t limit, struct err *err)
 	return fit;
 }
 
-int home_image_gc(struct home *home, const struct call *call, struct json_out *o, struct err *err)
+static int make_room(struct removal *rm, struct json_out *o, struct err *err)
 {
-	AUTO(removal_close) struct removal rm = { 0 };
 	AUTO(image_rows_done) struct image_rows u = { 0 };
 	uint64_t limit = 0;
 	int fit;
 
-	if (removal_open(home, call, &rm, err) < 0 || limit_of(home, &limit, err) < 0)
+	if (limit_of(rm->home, &limit, err) < 0)
 		return -err->code;
-	json_put_array(o, "removed");
-	fit = fits(&rm, limit, err);
+	fit = fits(rm, limit, err);
 	if (fit == 0)
-		fit = drop_blobs(&rm, limit, err);
-	if (fit == 0 && list_unused(home, UINT64_MAX, &u, err) < 0)
+		fit = drop_blobs(rm, limit, err);
+	if (fit == 0 && list_unused(rm->home, UINT64_MAX, &u, err) < 0)
 		return -err->code;
 	for (size_t i = 0; fit == 0 && i < u.n; i++) {
-		int r = remove_one(&rm, &u.rows[i], err);
+		int r = remove_one(rm, &u.rows[i], err);
 
 		if (r > 0)
 			put_removed(o, &u.rows[i]);
-		fit = r < 0 ? r : fits(&rm, limit, err);
+		fit = r < 0 ? r : fits(rm, limit, err);
 	}
-	json_put_end(o);
-	if (fit < 0 || removal_sweep(&rm, call, err) < 0)
+	return fit < 0 ? fit : 0;
+}
+
+int home_image_gc(struct home *home, const struct call *call, struct json_out *o, struct err *err)
+{
+	AUTO(removal_close) struct removal rm = { 0 };
+	struct err later = ERR_INIT;
+
+	if (removal_open(home, call, &rm, err) < 0)
 		return -err->code;
+	json_put_array(o, "removed");
+	/* The new image is here and recorded; what fails now, the next collection does. */
+	if (make_room(&rm, o, &later) == 0)
+		IGNORE_RESULT(removal_sweep(&rm, call, &later));
+	json_put_end(o);
 	json_put_u64(o, "removed_bytes", rm.bytes);
 	return 0;
 }
