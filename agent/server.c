@@ -7,8 +7,8 @@
 
 #include "client.h"
 
-#define BACKLOG	     128 /* connections */
-#define ACCEPT_BATCH 16	 /* of one event */
+#define BACKLOG	     1024 /* connections; more at once are reset by the kernel */
+#define ACCEPT_BATCH 16	  /* of one event */
 
 struct server {
 	struct agent *agent; /* borrowed */

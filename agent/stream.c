@@ -14,11 +14,16 @@ static void soon(void *user);
 
 static void set_events(struct stream *s)
 {
-	/* While frames wait nothing is read, so only RDHUP tells that the peer is gone. */
-	uint32_t events = s->dead || s->broken ? 0 : s->paused ? EPOLLRDHUP : EPOLLIN;
+	uint32_t events = s->dead || s->broken ? 0 : EPOLLIN;
 
 	if (s->out.len > 0)
 		events |= EPOLLOUT;
+	/*
+	 * While frames wait nothing is read.  Then only an edge tells that the peer is gone: its end
+	 * is behind the bytes that wait, and that it reads no more has no event of its own.
+	 */
+	if (s->paused && !s->dead && !s->broken)
+		events = EPOLLRDHUP | EPOLLOUT | EPOLLET;
 	loop_set_events(s->loop, s->id, events);
 }
 
@@ -116,12 +121,22 @@ static void read_some(struct stream *s)
 		die(s);
 }
 
+/* Nothing can be sent to a peer that is gone, not even no bytes. */
+static void probe(struct stream *s)
+{
+	if (send(s->fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN &&
+	    errno != EINTR)
+		die(s);
+}
+
 static void on_event(void *user, uint32_t events)
 {
 	struct stream *s = user;
 
 	if (events & EPOLLOUT)
 		flush(s);
+	if (s->paused && !s->dead)
+		probe(s);
 	if (is_drained(s))
 		tell_drained(s);
 	if (!s->dead && (events & EPOLLIN) && !s->paused && !s->broken) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/num.h"
 #include "lib/internal.h"
 #include "runtime/runtime.h"
 
@@ -50,6 +51,28 @@ int msb_sandbox_stop(struct msb_sandbox *sb, int how, int64_t grace_ms, const st
 	return call_end(&w, r, &err, error);
 }
 
+/* "8080" or "53/udp". */
+static int wait_port(struct sandbox *sb, const char *text, const struct call *call, char **ret_end,
+		     struct err *err)
+{
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	uint64_t port = 0;
+	int r;
+
+	if (parse_u64_n(text, len, 10, UINT16_MAX, &port) < 0 || port == 0 ||
+	    (slash && strcmp(slash, "/udp") != 0 && strcmp(slash, "/tcp") != 0))
+		return err_set(
+			err, ERR_INVALID,
+			"until: 'port:%.40s' names no port; 'port:8080' and 'port:53/udp' do",
+			text);
+	r = sandbox_wait_port(sb, (uint16_t)port, slash && slash[1] == 'u', call, err);
+	if (r < 0 || !ret_end)
+		return r;
+	*ret_end = strdup("{}");
+	return *ret_end ? 0 : err_no_memory(err);
+}
+
 int msb_sandbox_wait(struct msb_sandbox *sb, const char *until, const struct msb_call *call,
 		     char **ret_end, struct msb_error *error)
 {
@@ -62,8 +85,11 @@ int msb_sandbox_wait(struct msb_sandbox *sb, const char *until, const struct msb
 	r = call_begin(call, &w, &err);
 	if (r < 0)
 		return error_out(&err, error);
-	if (until && strcmp(until, "ended") != 0)
-		r = err_set(&err, ERR_INVALID, "until: '%s' is not supported yet; 'ended' is",
+	if (until && strncmp(until, "port:", 5) == 0)
+		r = wait_port(sandbox_of(sb), until + 5, &w.call, ret_end, &err);
+	else if (until && strcmp(until, "ended") != 0)
+		r = err_set(&err, ERR_INVALID,
+			    "until: '%s' is not supported; 'ended', 'port:N' and 'port:N/udp' are",
 			    until);
 	else
 		r = sandbox_wait(sandbox_of(sb), &w.call, ret_end, &err);

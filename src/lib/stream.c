@@ -72,21 +72,6 @@ static int exec_of(const struct msb_stream *s, struct exec_stream **ret_exec, st
 	return 0;
 }
 
-int msb_exec_open(struct msb_sandbox *sb, const char *request, struct msb_stream **ret_s,
-		  struct msb_error *error)
-{
-	struct err err = ERR_INIT;
-	struct exec_stream *s = NULL;
-	int r;
-
-	if (!sb || !request || !ret_s)
-		return error_argument(!sb ? "sb" : !request ? "request" : "ret_s", error);
-	r = sandbox_exec((struct sandbox *)sb, request, &s, &err);
-	if (r == 0)
-		r = stream_of_exec(s, ret_s, &err);
-	return r < 0 ? error_out(&err, error) : 0;
-}
-
 int msb_exec_signal(struct msb_stream *s, int signo, struct msb_error *error)
 {
 	struct exec_stream *exec = NULL;

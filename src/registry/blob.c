@@ -81,7 +81,8 @@ int registry_blob(struct registry *r, const char *digest, uint64_t from, uint64_
 				     .size = size,
 				     .sink = { &b, on_head, on_data } } };
 
-	if (strlen(digest) > 160)
+	/* It becomes a part of an address, and stands in a document of the registry. */
+	if (strlen(digest) > 160 || digest[strspn(digest, "abcdefghijklmnopqrstuvwxyz0123456789:")])
 		return err_set(err, ERR_INVALID, "'%.170s' is no digest", digest);
 	(void)snprintf(what, sizeof(what), "blob %s", digest);
 	(void)snprintf(path, sizeof(path), "blobs/%s", digest);

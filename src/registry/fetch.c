@@ -95,7 +95,10 @@ static int ask(struct registry *r, struct endpoint *e, const char *header, struc
 	return res;
 }
 
-/* The request with what the endpoint wants to know; it may ask once. */
+/*
+ * The request with what the endpoint wants to know; it may ask once.  A server that it sends us
+ * to may not: logins are for the endpoint and the token server that it names itself.
+ */
 static int ask_as(struct registry *r, struct endpoint *e, struct fetch *f, struct http_answer *a,
 		  struct err *err)
 {
@@ -108,7 +111,7 @@ static int ask_as(struct registry *r, struct endpoint *e, struct fetch *f, struc
 			return res;
 		http_answer_done(a);
 		res = ask(r, e, header, f, a, err);
-		if (res < 0 || a->head.status != 401 || n > 0)
+		if (res < 0 || a->head.status != 401 || a->elsewhere || n > 0)
 			return res;
 		res = auth_renew(r, e, generation, a, err);
 		if (res < 0)

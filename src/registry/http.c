@@ -437,8 +437,8 @@ static bool is_redirect(const struct http_head *h)
 }
 
 /* Where the answer sends us; *url is replaced. */
-static int follow(struct http *h, struct http_request *req, const struct http_answer *a,
-		  struct url *url, struct err *err)
+static int follow(struct http *h, struct http_request *req, struct http_answer *a, struct url *url,
+		  struct err *err)
 {
 	AUTO(url_done) struct url next = { 0 };
 	int r = url_parse(&h->curl, url->text, a->head.location, &next);
@@ -458,6 +458,7 @@ static int follow(struct http *h, struct http_request *req, const struct http_an
 		return fail_protocol(err);
 	}
 	if (strcmp(url->origin, next.origin) != 0) {
+		a->elsewhere = true; /* for good: what is not sent once is not sent again */
 		req->authorization = NULL;
 		req->tls.client_cert = req->tls.client_key = NULL;
 	}

@@ -61,6 +61,7 @@ struct http_request {
 struct http_answer {
 	struct http_head head;
 	int64_t retry_after_s; /* -1: not told */
+	bool elsewhere;	       /* it is from another server than that of the request's URL */
 	struct buf error;      /* body of an answer that is not 2xx, cut at HTTP_ERROR_MAX; owned */
 	/* If the call fails: */
 	bool again;  /* trouble that may pass */

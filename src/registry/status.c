@@ -64,6 +64,12 @@ int status_tell(const struct http_answer *a, struct endpoint *e, const char *wha
 		(void)err_set(err, ERR_NOT_FOUND, "%s: %s not found%s", e->name, what, words);
 		return fail_not_found(err);
 	}
+	if ((status == 401 || status == 403) && a->elsewhere) {
+		(void)err_set(err, ERR_PROTOCOL,
+			      "%s: %s: the server it redirects to refuses (status %u)%s", e->name,
+			      what, status, words);
+		return fail_protocol(err);
+	}
 	if (status == 401 || status == 403)
 		return auth_refused(e, what, err);
 	if (retry_status(status))

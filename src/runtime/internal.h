@@ -317,7 +317,35 @@ static inline void fd_map_done_auto(struct fd_map *map)
 	fd_map_done(map);
 }
 
-/* ---- sandbox.c, exec.c ---- */
+/* ---- exec.c ---- */
+
+struct sandbox;
+/* A new connection to the agent, non-blocking, owned by the caller. NOT_RUNNING, BUSY. */
+MUST_CHECK int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err);
+MUST_CHECK int sandbox_exec_parse(struct sandbox *sb, const char *text,
+				  struct exec_request *ret_request,
+				  struct exec_collect *ret_collect, struct err *err);
+
+/* ---- agent_call.c ---- */
+
+/**
+ * agent_call() - One request of proto/request.h and its answer
+ * @request:	Its frame; released by this call
+ * @encoded:	What encoding it gave: 0 or -errno
+ * @answer:	Type of the frame that answers it
+ * @call:	Its time-out, 30 s by default
+ * @ret_payload: Of the answer; owned by the caller
+ * @err:	NOT_RUNNING, TIMEOUT, CANCELLED, PROTOCOL; what the agent says: kind as the reason
+ */
+MUST_CHECK int agent_call(const struct sandbox *sb, struct buf *request, int encoded,
+			  uint16_t answer, const struct call *call, struct buf *ret_payload,
+			  struct err *err);
+/* To the cgroup or the group of a session. */
+struct kill_request;
+MUST_CHECK int sandbox_kill_session(struct sandbox *sb, const struct kill_request *request,
+				    const struct call *call, struct err *err);
+
+/* ---- sandbox.c ---- */
 
 struct sandbox {
 	struct home *home; /* shared */

@@ -100,6 +100,51 @@ MUST_CHECK int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t gr
 			    const struct call *call, char **ret_end, struct err *err);
 MUST_CHECK int sandbox_wait(struct sandbox *sb, const struct call *call, char **ret_end,
 			    struct err *err);
+/* JSON {"round_trip_us"}. */
+MUST_CHECK int sandbox_ping(struct sandbox *sb, const struct call *call, char **ret_json,
+			    struct err *err);
+/* What the guest says of itself, as JSON. */
+MUST_CHECK int sandbox_stats(struct sandbox *sb, const struct call *call, char **ret_json,
+			     struct err *err);
+/* Live sessions and those that ended lately, as a JSON array. */
+MUST_CHECK int sandbox_sessions(struct sandbox *sb, const struct call *call, char **ret_json,
+				struct err *err);
+/* Wait until a program of the guest listens on a port. */
+MUST_CHECK int sandbox_wait_port(struct sandbox *sb, uint16_t port, bool udp,
+				 const struct call *call, struct err *err);
+
+/* A program that was run to its end, or as far as the call went. */
+struct run_output {
+	char *data;	/* owned; a NUL is behind it; NULL: nothing came */
+	size_t len;	/* bytes that are kept */
+	uint64_t total; /* bytes that came */
+};
+struct run_result {
+	uint64_t session; /* 0: not started */
+	bool exited;	  /* the fields down to duration_ms are known */
+	uint32_t code, signal;
+	bool core, timed_out, oom, pipes_open;
+	uint64_t duration_ms;
+	struct run_output out, err; /* of a terminal: out */
+};
+void run_result_done(struct run_result *r);
+/**
+ * sandbox_run() - Run a program and collect its output
+ * @in:		Its input, @len bytes; NULL: as the request says
+ * @ret:	Filled also on failure; run_result_done() releases it
+ * @err:	EXEC_FAILED, EXEC_TIMEOUT, OUTPUT_LIMIT, EXEC_LOST, CANCELLED, ...
+ *
+ * Blocks.  A call that is ended early kills the program and all that it started.
+ */
+MUST_CHECK int sandbox_run(struct sandbox *sb, const char *request, const void *in, size_t len,
+			   const struct call *call, struct run_result *ret, struct err *err);
+
+/* A session that is there already; does not wait. */
+MUST_CHECK int sandbox_attach(struct sandbox *sb, const char *request,
+			      struct exec_stream **ret_stream, struct err *err);
+/* A TCP connection to a port of the guest's loopback; does not wait. */
+MUST_CHECK int sandbox_tcp(struct sandbox *sb, uint16_t port, struct exec_stream **ret_stream,
+			   struct err *err);
 /* Start a program; does not wait. */
 MUST_CHECK int sandbox_exec(struct sandbox *sb, const char *request,
 			    struct exec_stream **ret_stream, struct err *err);

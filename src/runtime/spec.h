@@ -118,11 +118,22 @@ struct exec_defaults {
 	const char *shell;
 };
 
+/* How output is collected. */
+#define COLLECT_DEFAULT (16ull << 20) /* bytes of each output */
+struct exec_collect {
+	uint64_t max;	    /* bytes of each output that are kept */
+	bool overflow_ends; /* more ends the program; else it is dropped */
+};
+
 /**
  * exec_parse() - Check an exec request and make it the agent's
+ * @ret_collect: NULL: output is not collected, and what is asked about it is refused
  * @err:	INVALID; number 201 if there is no default command
  */
 MUST_CHECK int exec_parse(const char *text, const struct exec_defaults *defaults,
-			  struct exec_request *ret_request, struct err *err);
+			  struct exec_request *ret_request, struct exec_collect *ret_collect,
+			  struct err *err);
+/* The same for an attach request. */
+MUST_CHECK int attach_parse(const char *text, struct attach_request *ret_request, struct err *err);
 
 #endif /* RUNTIME_SPEC_H */

@@ -268,8 +268,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         owner = self.owner
         owner.record("GET", self.path, self.headers, None)
         _, _, path, query, _ = urllib.parse.urlsplit(self.path)
-        if path in owner.redirects:
-            return self.answer(307, headers={"Location": owner.redirects[path]})
         if path == "/token":
             return self.token(urllib.parse.parse_qs(query))
         if path.startswith("/open/"):  # what a redirect leads to: needs no login
@@ -277,6 +275,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not owner.auth.allows(owner, self.headers.get("Authorization")):
             return self.answer(401, b"{}", "application/json",
                                {"WWW-Authenticate": owner.auth.challenge})
+        if path in owner.redirects:
+            return self.answer(307, headers={"Location": owner.redirects[path]})
         if path == "/v2/":
             return self.serve(b"{}", "application/json")
         kind, _, name = path.removeprefix("/v2/").rpartition("/")

@@ -492,12 +492,25 @@ def test_redirect_to_another_host_has_no_login(registry):
         registry.add_manifest("team/app", "other", MANIFEST)
         login = ["--user", "ann", "--secret", "s3cret"]
         store.fault("/open/", drop_after(1000))
-        # The registry asks for a login at its front door only.
         assert get_manifest(registry, *login).stdout == MANIFEST
         assert "Authorization" in registry.asked("/manifests/other")[-1]
         assert get_blob(registry, *login).stdout == BLOB
+        assert "Authorization" in registry.asked("/blobs/")[-1]
         assert len(store.requests) == 2
         assert all("Authorization" not in h and "Cookie" not in h for h in store.asked("/"))
+
+
+def test_redirect_target_gets_no_login(registry):
+    """A server that the registry sends us to cannot ask for the login by a challenge of its own."""
+    registry.auth = Basic("ann", "s3cret")
+    with FakeRegistry() as thief:
+        for challenge in ("Basic", f'Bearer realm="{thief.url}/token"'):
+            thief.fault("/open/", status(401, WWW_Authenticate=challenge))
+            thief.add_blob(BLOB)
+            registry.redirects[f"/v2/team/app/blobs/{registry.blob}"] = f"{thief.url}/open/{registry.blob}"
+            failed(get_blob(registry, "--user", "ann", "--secret", "s3cret"), "registry-protocol 900",
+                   "redirects to refuses", "401")
+        assert all("Authorization" not in h for h in thief.asked("/")) and not thief.asked("/token")
 
 
 def test_redirects_end(registry):

@@ -20,7 +20,7 @@ static void one_request(const uint8_t *data, size_t size)
 	if (!text)
 		return;
 	memcpy(text, data, size);
-	if (exec_parse(text, &defaults, &req, &err) == 0)
+	if (exec_parse(text, &defaults, &req, NULL, &err) == 0)
 		exec_request_done(&req);
 }
 
