@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images after they came in: listing, names, removal, pruning, checking."""
+import ctypes
 import functools
 import gzip
 import json
@@ -14,7 +15,7 @@ import pytest
 import test_load
 from conftest import Home
 from images import archive, builtin_layer, family, files, layer, listed, names, sha
-from library import CallError, Library
+from library import Call, CallError, Library
 
 IMAGE = 2  # MSB_IMAGE
 
@@ -187,6 +188,32 @@ def test_what_a_crash_left_is_swept(two):
         os.utime(images / name, (age, age))
     load(two, archive([A, B], "x/one:1"))
     assert set(files(two)) == set(good) | {"partial/" + "5" * 64}
+
+
+def test_the_calls(two):
+    lib = Library()
+    m = lib.open(two)
+    brief = json.loads(lib.text("list", m, IMAGE, b'{"brief":true}'))
+    assert [i["name"] for i in brief] == ["x/one:1", "x/two:1"] and "layers" not in brief[0]
+    for call in (lambda: lib.text("list", m, IMAGE, b'{"breif":true}'),
+                 lambda: lib.text("prune", m, IMAGE, b'{"older_than":1}', None),
+                 lambda: lib.text("inspect", m, 9, b"x/one:1"),
+                 lambda: lib("remove", m, IMAGE, b"x/one:1", 64, None),
+                 lambda: lib("image_tag", m, b"x/one:1", b"UPPER")):
+        with pytest.raises(CallError) as e:
+            call()
+        assert e.value.code == 200
+    cancel = lib.new("cancel")
+    lib.lib.msb_cancel_fire(cancel)
+    with pytest.raises(CallError) as e:
+        lib.text("verify", m, IMAGE, b"x/one:1", ctypes.byref(Call(cancel=cancel)))
+    assert e.value.code == 1100
+    assert json.loads(lib.text("verify", m, IMAGE, b"x/one:1", None))["good"]
+    lib("image_tag", m, b"x/one:1", b"three")
+    gone = json.loads(lib.text("prune", m, IMAGE, None, None))
+    assert sorted(i["name"] for i in gone["removed"]) == ["three:latest", "x/two:1"]
+    lib.lib.msb_cancel_free(cancel)
+    lib.lib.msb_close(m)
 
 
 # ---- damage ------------------------------------------------------------------------------------
