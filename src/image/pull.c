@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/work.h"
-#include "image/layer.h"
 #include "image/open.h"
 #include "image/pull_internal.h"
 #include "image/room.h"
@@ -21,7 +20,7 @@
  * Threads end by our own switch, which a layer that fails fires too, so that the others stop; a
  * thread hands the caller's switch on.
  */
-#define DOWNLOADS_MAX	4 /* at once */
+#define JOBS_MAX	4 /* layers of a pull at once */
 #define UNPACKED_FACTOR 3 /* what a layer needs, by its compressed size */
 
 /* ---- events and errors ------------------------------------------------------------------- */
@@ -147,8 +146,9 @@ static int add_layer(struct pull *p, size_t i, struct err *err)
 				  .number = (unsigned)i + 1 };
 	if (store_hold(p->run, l->diff_id.b, err) < 0)
 		return -err->code;
-	l->missing =
-		p->options->force || !layer_is_there(p->run->store, l->diff_id.b, &l->unpacked);
+	if (store_hold(p->run, l->digest.b, err) < 0)
+		return -err->code;
+	l->missing = p->options->force || !pull_has_layer(p, l);
 	p->n_layers++;
 	return 0;
 }
@@ -215,7 +215,7 @@ static void layer_job(void *user)
 
 static int get_layers(struct pull *p, size_t n_missing, struct err *err)
 {
-	unsigned n = n_missing < DOWNLOADS_MAX ? (unsigned)n_missing : DOWNLOADS_MAX;
+	unsigned n = n_missing < JOBS_MAX ? (unsigned)n_missing : JOBS_MAX;
 	struct work_pool *pool = NULL;
 	int r;
 

@@ -37,8 +37,9 @@ typedef void (*pull_event_fn)(void *user, const struct pull_event *event);
 
 struct pull_options {
 	const struct registry_options *registry;
-	const char *platform;	/* "linux/arm64/v8"; NULL: what this host runs */
-	bool force;		/* fetch and convert again what is there */
+	const char *platform; /* "linux/arm64/v8"; NULL: what this host runs */
+	bool force;	      /* fetch and convert again what is there */
+	bool keep_blobs; /* keep layers as they were transferred too, so that a save can be exact */
 	pull_event_fn on_event; /* may be NULL */
 	void *user;
 	struct cancel *cancel; /* the same as registry->cancel */

@@ -54,6 +54,8 @@ void pull_tell(struct pull *p, enum pull_event_type type, const struct pull_laye
 
 /* Manifest and config, from the reference to the platform that fits. */
 MUST_CHECK int pull_resolve(struct pull *p, struct err *err);
+/* Is all of it in the store? Tells the size of its data file then. */
+bool pull_has_layer(struct pull *p, struct pull_layer *l);
 /* Fetch and convert one layer, unless it is there by now.  Any thread, several at once. */
 MUST_CHECK int pull_one_layer(struct pull *p, struct pull_layer *l, struct err *err);
 

@@ -23,7 +23,8 @@
  */
 #define PARTIAL_BYTES_MIN (64 * MIB) /* smaller ones are downloaded again */
 #define TELL_BYTES	  (1 * MIB)  /* between two events of progress */
-#define PAUSE_MS	  50	     /* between two looks at the lock of another one */
+#define PAUSE_MS	  50	     /* between two looks at what another one has */
+#define DOWNLOADS_MAX	  8	     /* at once, by all pulls of a store */
 
 struct fetch {
 	struct pull *p;
@@ -136,6 +137,54 @@ static void drop_partial(struct fetch *f)
 		(void)unlinkat(f->p->run->store->dir_fd, f->partial, 0);
 }
 
+/* The download itself stays, unless it is what the layer's data file is. */
+static int keep_blob(struct fetch *f, const struct layer *layer, struct err *err)
+{
+	char name[STORE_NAME_MAX];
+	const uint8_t *sha = f->l->digest.b;
+
+	if (!f->p->options->keep_blobs || f->partial_fd < 0 ||
+	    memcmp(sha, layer->diff_id, SHA256_BYTES) == 0) {
+		drop_partial(f);
+		return 0;
+	}
+	store_blob_name(sha, name);
+	if (store_hold(f->p->run, sha, err) < 0)
+		return -err->code;
+	return store_publish(f->p->run, f->partial, f->partial_fd, name, err);
+}
+
+/* ---- downloads at once ------------------------------------------------------------------- */
+
+static bool take_turn(struct store *s)
+{
+	unsigned n = atomic_load(&s->n_downloads);
+
+	while (n < DOWNLOADS_MAX) {
+		if (atomic_compare_exchange_weak(&s->n_downloads, &n, n + 1))
+			return true;
+	}
+	return false;
+}
+
+static int download(struct fetch *f, const struct registry_sink *sink, struct err *err)
+{
+	struct pollfd wait = { .fd = cancel_fd(f->p->cancel), .events = POLLIN };
+	struct store *s = f->p->run->store;
+	char text[DIGEST_TEXT_MAX];
+	int r;
+
+	while (!take_turn(s)) {
+		(void)poll(&wait, 1, PAUSE_MS);
+		if (cancel_check(f->p->cancel, err) < 0)
+			return -err->code;
+	}
+	digest_text(f->l->digest.b, text);
+	r = registry_blob(f->p->registry, text, f->done, f->l->size, sink, err);
+	atomic_fetch_sub(&s->n_downloads, 1);
+	return r;
+}
+
 /* ---- one try ---------------------------------------------------------------------------- */
 
 /* All bytes are there. @ret_wrong: they have another digest */
@@ -171,7 +220,6 @@ static int try_once(struct pull *p, struct pull_layer *l, struct layer *ret, boo
 	struct fetch f = { .p = p, .l = l, .partial_fd = -1 };
 	const struct registry_sink sink = { &f, on_data, on_retry };
 	AUTO_CLOSE int partial = -1;
-	char text[DIGEST_TEXT_MAX];
 	uint64_t had;
 	bool wrong = false;
 	int r;
@@ -180,19 +228,20 @@ static int try_once(struct pull *p, struct pull_layer *l, struct layer *ret, boo
 	if (layer_new(p->run, &w, err) < 0)
 		return -err->code;
 	f.w = w;
-	if (l->size > PARTIAL_BYTES_MIN)
+	if (l->size > PARTIAL_BYTES_MIN || p->options->keep_blobs)
 		open_partial(&f);
 	partial = f.partial_fd;
 	tell(&f);
-	r = partial >= 0 && !p->options->force ? read_partial(&f, err) : 0;
+	r = partial >= 0 ? read_partial(&f, err) : 0;
 	had = f.done;
-	digest_text(l->digest.b, text);
 	if (r == 0)
-		r = registry_blob(p->registry, text, f.done, l->size, &sink, err);
+		r = download(&f, &sink, err);
 	if (r == 0)
 		r = convert(&f, ret, &wrong, err);
 	/* What was fetched is of use for the next pull, unless it is the reason of the failure. */
-	if (r == 0 || wrong || err->code == ERR_INVALID)
+	if (r == 0)
+		r = keep_blob(&f, ret, err);
+	else if (wrong || err->code == ERR_INVALID)
 		drop_partial(&f);
 	if (wrong)
 		*ret_again = had > 0 || registry_distrust(p->registry);
@@ -208,8 +257,10 @@ static int make(struct pull *p, struct pull_layer *l, struct err *err)
 	do {
 		r = try_once(p, l, &layer, &again, err);
 	} while (r < 0 && again);
-	if (r < 0)
+	if (r < 0) {
+		layer_drop(p->run, &layer);
 		return r;
+	}
 	if (cancel_check(p->cancel, err) < 0 ||
 	    layer_publish_made(p->run, &layer, p->options->force, err) < 0) {
 		layer_drop(p->run, &layer);
@@ -241,6 +292,22 @@ static int become_maker(struct pull *p, struct pull_layer *l, bool *ret_waited, 
 	return r < 0 ? err_sys(err, -r, "locking a layer") : 0;
 }
 
+/* A layer that was transferred uncompressed is its own data file. */
+static bool has_blob(struct pull *p, const struct pull_layer *l)
+{
+	char name[STORE_NAME_MAX];
+
+	store_blob_name(l->digest.b, name);
+	return memcmp(l->digest.b, l->diff_id.b, SHA256_BYTES) == 0 ||
+	       faccessat(p->run->store->dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool pull_has_layer(struct pull *p, struct pull_layer *l)
+{
+	return layer_is_there(p->run->store, l->diff_id.b, &l->unpacked) &&
+	       (!p->options->keep_blobs || has_blob(p, l));
+}
+
 int pull_one_layer(struct pull *p, struct pull_layer *l, struct err *err)
 {
 	bool waited;
@@ -248,8 +315,7 @@ int pull_one_layer(struct pull *p, struct pull_layer *l, struct err *err)
 
 	if (cancel_check(p->cancel, err) < 0 || become_maker(p, l, &waited, err) < 0)
 		return -err->code;
-	if ((p->options->force && !waited) ||
-	    !layer_is_there(p->run->store, l->diff_id.b, &l->unpacked))
+	if ((p->options->force && !waited) || !pull_has_layer(p, l))
 		r = make(p, l, err);
 	else if (waited)
 		pull_tell(p, PULL_LAYER_DOWNLOAD_COMPLETE, l, NULL, l->size, l->size, NULL);

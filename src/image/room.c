@@ -37,7 +37,7 @@ static int look(struct store *s, uint64_t *ret_available, uint64_t *ret_reserve)
 
 int store_check_room(struct store *s, uint64_t need, struct err *err)
 {
-	uint64_t available, reserve;
+	uint64_t available = 0, reserve = 0;
 	int r = look(s, &available, &reserve);
 
 	if (r < 0)

@@ -17,6 +17,7 @@
 struct store {
 	int dir_fd; /* MSB_HOME/images */
 	struct image_limits limits;
+	atomic_uint n_downloads; /* of layers, by all pulls of this store */
 };
 
 void store_blob_name(const uint8_t sha[SHA256_BYTES], char out[STORE_NAME_MAX]);

@@ -24,13 +24,16 @@ void auth_done(struct auth *a)
 
 /* Under lock, all below. */
 
+/* @life_s: UINT64_MAX: for ever */
 static void set_header(struct auth *a, char *header, uint64_t life_s)
 {
 	secret_free(a->header);
 	a->header = header;
 	a->generation++;
+	a->expires_ns = UINT64_MAX;
 	/* A tenth earlier: what is under way must not come too late. */
-	a->expires_ns = life_s ? clock_now_ns() + life_s * (NS_PER_S - NS_PER_S / 10) : 0;
+	if (life_s != UINT64_MAX)
+		a->expires_ns = clock_now_ns() + life_s * (NS_PER_S - NS_PER_S / 10);
 }
 
 static int look_up(struct registry *r, struct endpoint *e, struct err *err)
@@ -96,7 +99,7 @@ static int renew_basic(struct endpoint *e, struct err *err)
 		return tell_refused(e, "login", err);
 	if (basic_header(a->login.user, a->login.password, &header) < 0)
 		return err_no_memory(err);
-	set_header(a, TAKE_PTR(header), 0);
+	set_header(a, TAKE_PTR(header), UINT64_MAX);
 	return 0;
 }
 
@@ -114,7 +117,7 @@ static int renew_bearer(struct registry *r, struct endpoint *e, struct http_answ
 			return tell_refused(e, "login", err);
 		if (make_bearer(login->bearer_token, &header) < 0)
 			return err_no_memory(err);
-		set_header(a, TAKE_PTR(header), 0);
+		set_header(a, TAKE_PTR(header), UINT64_MAX);
 		return 0;
 	}
 	res = token_fetch(&r->options, r->http, e, login, speaks_plain(e), answer, &token, err);
@@ -124,7 +127,7 @@ static int renew_bearer(struct registry *r, struct endpoint *e, struct http_answ
 	secret_free(token.text);
 	if (res < 0)
 		return err_no_memory(err);
-	set_header(a, TAKE_PTR(header), token.life_s ? token.life_s : 1);
+	set_header(a, TAKE_PTR(header), token.life_s);
 	return 0;
 }
 
@@ -168,7 +171,7 @@ int auth_header(struct registry *r, struct endpoint *e, char **ret_header, uint6
 	int res = 0;
 
 	(void)pthread_mutex_lock(&a->lock);
-	if (a->header && a->expires_ns && clock_now_ns() >= a->expires_ns)
+	if (a->header && clock_now_ns() >= a->expires_ns)
 		res = renew(r, e, answer, err);
 	*ret_header = NULL;
 	*ret_generation = a->generation;

@@ -23,7 +23,7 @@ struct auth {
 	struct challenge challenge;	 /* the last one */
 	char *header;			 /* owned, secret; NULL: none yet */
 	uint64_t generation;		 /* counts headers */
-	uint64_t expires_ns;		 /* CLOCK_MONOTONIC; 0: never */
+	uint64_t expires_ns;		 /* CLOCK_MONOTONIC; UINT64_MAX: never */
 };
 
 struct registry;

@@ -65,6 +65,12 @@ static const char *alert(const struct trouble *t)
 		       : NULL;
 }
 
+/* What a proxy answers instead of leading on; NULL: it did not. libcurl's words. */
+static const char *refusal(const struct trouble *t)
+{
+	return strstr(t->why, "CONNECT tunnel failed");
+}
+
 static bool is_proxy(CURLcode code)
 {
 	return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_PROXY;
@@ -85,6 +91,8 @@ bool trouble_may_pass(const struct trouble *t)
 {
 	if (t->stalled)
 		return true;
+	if (refusal(t) && strstr(refusal(t), "response 4"))
+		return false;
 	/* A server in trouble of its own says "internal error". */
 	if (alert(t) && !strstr(alert(t), "internal error"))
 		return false;
@@ -106,6 +114,8 @@ static void printable(char *out, size_t size, const char *text)
 
 static const char *cause(const struct trouble *t, const char *why)
 {
+	if (refusal(t))
+		return why;
 	if (alert(t))
 		return strstr(why, "alert certificate required") ? "it wants a client certificate"
 								 : strstr(why, "alert ");
@@ -155,8 +165,7 @@ int trouble_tell(const struct trouble *t, struct err *err)
 			       t->host);
 	else if (is_plain_http(t))
 		(void)snprintf(hint, sizeof(hint), "\nif it has plain HTTP only: --insecure");
-	else if (variable && (is_proxy(t->code) || is_reach(t->code) ||
-			      (!t->answered && t->code == CURLE_RECV_ERROR)))
+	else if (variable && (is_proxy(t->code) || is_reach(t->code) || refusal(t)))
 		(void)snprintf(hint, sizeof(hint),
 			       "\na proxy is set by %s: check it, or exempt the host in no_proxy",
 			       variable);

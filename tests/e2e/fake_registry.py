@@ -200,7 +200,7 @@ class Bearer:
         self.given += 1
         token = f"token-{self.given}"
         self.valid.add("Bearer " + token)
-        return {self.key: token, **({"expires_in": self.expires_in} if self.expires_in else {})}
+        return {self.key: token, **({} if self.expires_in is None else {"expires_in": self.expires_in})}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -346,7 +346,7 @@ class ProxyHandler(http.server.BaseHTTPRequestHandler):
         owner = self.server.owner
         owner.asked.append(self.path)
         if self.path not in owner.routes:
-            self.send_error(502)
+            self.send_error(owner.refusal)
             return
         there = socket.create_connection(("127.0.0.1", owner.routes[self.path]))
         self.send_response(200)
@@ -374,6 +374,7 @@ class FakeProxy(Server):
     def __init__(self, routes):
         self.routes = routes
         self.asked = []
+        self.refusal = 502
         super().__init__(ProxyHandler)
 
 

@@ -119,6 +119,19 @@ def test_resume_with_200_for_a_range(registry):
     assert get_blob(registry).stdout == BLOB
 
 
+def test_faults_at_random(registry):
+    """Whatever comes in whatever order: all the bytes, or an error, and never others."""
+    dice = random.Random(3)
+    kinds = [lambda: drop_after(dice.randrange(1_500_000)), lambda: short_body(dice.randrange(1, 1000)),
+             lambda: ignore_range, lambda: drop_at_once, lambda: status(503),
+             lambda: status(429, Retry_After="0"), lambda: more_bytes]
+    for _ in range(25):
+        registry.fault("/blobs/", *[dice.choice(kinds)() for _ in range(dice.randrange(1, 6))])
+        run = get_blob(registry)
+        assert BLOB.startswith(run.stdout) and (run.returncode or run.stdout == BLOB), said(run)
+        registry.faults.clear()
+
+
 def test_progress_starts_the_count_anew(registry):
     registry.add_blob(BLOB)
     registry.fault("/blobs/", drop_after(1_200_000), *[drop_at_once] * 3, drop_after(1_200_000),
@@ -295,6 +308,14 @@ def test_token_ends_in_mid_layer(registry):
     assert registry.auth.given == 2
 
 
+def test_token_that_has_ended_is_not_sent(registry):
+    registry.auth = Bearer(registry.url + "/token", expires_in=0)
+    registry.fault("/blobs/", drop_after(1_000_000))
+    assert get_blob(registry).stdout == BLOB
+    assert registry.auth.given == 3  # after the challenge, and before each request
+    assert sum("Authorization" not in h for h in registry.asked("/blobs/")) == 1
+
+
 def test_token_that_is_never_good(registry):
     registry.auth = Bearer(registry.url + "/token")
     registry.auth.allows = lambda *_: False
@@ -319,7 +340,7 @@ def test_token_server_with_junk(registry, answer):
 def test_four_threads_share_a_token(registry):
     registry.auth = Bearer(registry.url + "/token")
     run = get(registry.host, "team/app", "threads", registry.blob, len(BLOB))
-    assert run.stdout.decode() == f"0 {len(BLOB)}\n" * 4
+    assert run.returncode == 0 and run.stdout.decode() == f"0 {len(BLOB)}\n" * 4, said(run)
     assert registry.auth.given == 1
 
 
@@ -472,6 +493,15 @@ def test_logins(registry, tmp_path):
     assert get("--home", home, "docker.io", "forget").returncode == 0
     failed(get("--home", home, "docker.io", "forget"), " 0", "no login for 'docker.io'")
     assert get_manifest(registry, "--home", home).stdout == MANIFEST
+
+
+def test_broken_file_of_ours(registry, tmp_path):
+    registry.auth = Basic("ann", "s3cret")
+    (tmp_path / "auth.json").write_text('{"auths": s3cret')
+    for run in (get_manifest(registry, "--home", tmp_path), get("--home", tmp_path, "list"),
+                get("--home", tmp_path, "r.io", "store", "ann", "x")):
+        assert "s3cret" not in failed(run, " 0", "auth.json: line 1, column")
+    assert (tmp_path / "auth.json").read_text() == '{"auths": s3cret'
 
 
 def test_logins_at_the_same_time(tmp_path):
@@ -730,7 +760,11 @@ def test_no_login_over_plain_http_to_a_mirror(world, registry, tmp_path):
 
 def test_proxy_that_refuses(world):
     run = world.get("nowhere.test", "team/app", "manifest", "1")
-    failed(run, "registry-unreachable 808", "nowhere.test", "https_proxy", "no_proxy")
+    failed(run, "registry-unreachable 808", "nowhere.test", "response 502", "https_proxy", "no_proxy")
+    assert len(world.proxy.asked) == 5
+    world.proxy.refusal = 407
+    failed(world.get("nowhere.test", "team/app", "manifest", "1"), "registry-unreachable 808", "response 407")
+    assert len(world.proxy.asked) == 6
 
 
 def test_proxy_that_is_not_there(world):

@@ -334,6 +334,36 @@ TEST(a_layer_that_is_listed_twice)
 	tear_down(&f);
 }
 
+TEST(compressed_layers_are_kept_if_asked)
+{
+	struct fixture f;
+	struct box b = { 0 };
+	char path[200], hex[65];
+
+	set_up(&f, NULL);
+	add_layer(&b, "a", 30000, true);
+	add_layer(&b, "b", 30000, false);
+	put_nested(&b);
+	ASSERT_EQ(pull(&f), 0);
+	ASSERT_EQ(count_files(&f, "blobs/sha256"), 4);
+	/* Again, and keep them: what was there is fetched for that. */
+	drop_result(&f);
+	f.options.keep_blobs = true;
+	ASSERT_EQ(pull(&f), 0);
+	ASSERT_EQ(count_files(&f, "blobs/sha256"), 5);
+	ASSERT_EQ(count_files(&f, "partial"), 0);
+	hex_of(&b.raw[0], hex);
+	(void)snprintf(path, sizeof(path), "%s/images/blobs/sha256/%s", f.dir, hex);
+	ASSERT_EQ(access(path, R_OK), 0);
+	ASSERT_EQ(layer_item(&b, 0)->n_asked, 2);
+	ASSERT_EQ(layer_item(&b, 1)->n_asked, 1);
+	drop_result(&f);
+	ASSERT_EQ(pull(&f), 0);
+	ASSERT_EQ(layer_item(&b, 0)->n_asked, 2);
+	free_box(&b);
+	tear_down(&f);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------- */
 
 static void no_archive(struct box *b)
