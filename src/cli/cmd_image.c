@@ -24,28 +24,6 @@ static const struct opt image_ls_options[] = {
 
 enum { FORMAT_TABLE, FORMAT_JSON, FORMAT_JSONL };
 
-static int print_jsonl(const struct json_at *root, size_t n, struct msb_error *err)
-{
-	AUTO(buf_done) struct buf b;
-
-	buf_init(&b, COMMON_JSON_MAX);
-	for (size_t i = 0; i < n; i++) {
-		struct json_at row = json_item(root, i);
-		struct json_out o;
-		const char *text;
-		int r;
-
-		buf_clear(&b);
-		json_out_init(&o, &b);
-		json_put_value(&o, NULL, row.value);
-		r = common_json(&o, &b, &text, err);
-		if (r < 0)
-			return r;
-		printf("%s\n", text);
-	}
-	return 0;
-}
-
 static int print_table(const struct json_at *root, size_t n, const struct image_ls_opts *o,
 		       struct msb_error *err)
 {
@@ -121,7 +99,7 @@ static int image_ls_run(const struct cli *cli, const void *opts, const struct op
 		return common_error(err, MSB_E_INTERNAL, "%s", e.msg);
 	if (n == 0 && !o->quiet)
 		out_remark("No images.");
-	return format == FORMAT_JSONL ? print_jsonl(&at, n, err) : print_table(&at, n, o, err);
+	return format == FORMAT_JSONL ? common_jsonl(&at, n, err) : print_table(&at, n, o, err);
 }
 
 const struct command cmd_image_ls = {

@@ -112,6 +112,28 @@ int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct
 	return 0;
 }
 
+int common_jsonl(const struct json_at *root, size_t n, struct msb_error *err)
+{
+	AUTO(buf_done) struct buf b;
+
+	buf_init(&b, COMMON_JSON_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct json_at row = json_item(root, i);
+		struct json_out o;
+		const char *text;
+		int r;
+
+		buf_clear(&b);
+		json_out_init(&o, &b);
+		json_put_value(&o, NULL, row.value);
+		r = common_json(&o, &b, &text, err);
+		if (r < 0)
+			return r;
+		printf("%s\n", text);
+	}
+	return 0;
+}
+
 int common_open(const struct cli *cli, const char *engine, struct msb **ret_m,
 		struct msb_error *err)
 {

@@ -36,6 +36,9 @@ int common_removed(const struct json_at *result, struct msb_error *err);
 /* Close @o and give its text, borrowed from @b. */
 int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct msb_error *err);
 
+/* The @n items of an array, one on a line. */
+int common_jsonl(const struct json_at *array, size_t n, struct msb_error *err);
+
 #define COMMON_JSON_MAX (16u << 20) /* bytes of any JSON that a command builds or reads */
 
 DEFINE_AUTO(struct msb *, msb_close);

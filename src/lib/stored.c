@@ -52,6 +52,8 @@ int msb_list(struct msb *m, int kind, const char *filter, char **ret_json, struc
 		r = home_sandbox_list(home_of(m), ret_json, &err);
 	else if (kind == MSB_IMAGE)
 		r = home_image_list(home_of(m), brief, ret_json, &err);
+	else if (kind == MSB_REGISTRY)
+		r = home_registry_list(home_of(m), ret_json, &err);
 	else
 		r = wrong_kind("a list", kind, &err);
 	return r < 0 ? error_out(&err, error) : 0;

@@ -56,7 +56,7 @@ static int from_home(const struct registry_options *o, const struct credentials_
 
 	if (o->home_fd < 0)
 		return 0;
-	r = file_read(o->home_fd, LOGINS_FILE, DOCKER_CONFIG_MAX, &text);
+	r = small_file_read(o->home_fd, LOGINS_FILE, DOCKER_CONFIG_MAX, &text);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -80,7 +80,7 @@ static int from_config(const struct registry_options *o, const struct credential
 
 	if (!h || !h->user || !h->password_file)
 		return 0;
-	r = file_read(AT_FDCWD, h->password_file, LOGIN_SECRET_MAX, &text);
+	r = small_file_read(AT_FDCWD, h->password_file, LOGIN_SECRET_MAX, &text);
 	if (r < 0)
 		return err_sys(err, -r, "registries.%s.password_file: read '%s'", h->host,
 			       h->password_file);
@@ -133,7 +133,7 @@ static int from_file(const struct registry_options *o, const struct credentials_
 		return err_no_memory(err);
 	if (!path)
 		return 0;
-	r = file_read(AT_FDCWD, path, DOCKER_CONFIG_MAX, &text);
+	r = small_file_read(AT_FDCWD, path, DOCKER_CONFIG_MAX, &text);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
 	if (r < 0)

@@ -9,7 +9,7 @@
 #include "base/io.h"
 #include "registry/secret.h"
 
-int file_read(int dir_fd, const char *path, size_t max, struct buf *ret)
+int small_file_read(int dir_fd, const char *path, size_t max, struct buf *ret)
 {
 	/* NONBLOCK: a FIFO in its place must not stop us. */
 	AUTO_CLOSE int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

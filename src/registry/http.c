@@ -161,7 +161,7 @@ int http_add_system_ca(const struct http *h, struct buf *ca)
 	if (!easy)
 		return -ENOMEM;
 	if (h->curl.curl_easy_getinfo(easy, CURLINFO_CAINFO, &path) == CURLE_OK && path)
-		r = file_read(AT_FDCWD, path, SYSTEM_CA_MAX, &text);
+		r = small_file_read(AT_FDCWD, path, SYSTEM_CA_MAX, &text);
 	h->curl.curl_easy_cleanup(easy);
 	/* A system without that file has a folder, which libcurl reads itself. */
 	return r < 0 ? 0 : buf_add(ca, text.data, text.len);

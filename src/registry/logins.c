@@ -40,7 +40,7 @@ static int read_logins(int home_fd, struct secret_json *ret, struct err *err)
 {
 	AUTO(secret_buf_done) struct buf text = { 0 };
 	struct json_at root, auths;
-	int r = file_read(home_fd, LOGINS_FILE, DOCKER_CONFIG_MAX, &text);
+	int r = small_file_read(home_fd, LOGINS_FILE, DOCKER_CONFIG_MAX, &text);
 
 	if (r == -ENOENT) {
 		ret->value = json_pack("{s:{}}", "auths");
@@ -213,7 +213,7 @@ static int list_file(struct listing *l, int dir_fd, const char *path, bool forei
 {
 	AUTO(secret_buf_done) struct buf text = { 0 };
 	struct err why = ERR_INIT;
-	int r = file_read(dir_fd, path, DOCKER_CONFIG_MAX, &text);
+	int r = small_file_read(dir_fd, path, DOCKER_CONFIG_MAX, &text);
 
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;

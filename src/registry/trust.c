@@ -19,7 +19,7 @@
 static int add_ca(struct buf *ca, int dir_fd, const char *path)
 {
 	AUTO(buf_done) struct buf text = { 0 };
-	int r = file_read(dir_fd, path, CA_FILE_MAX, &text);
+	int r = small_file_read(dir_fd, path, CA_FILE_MAX, &text);
 
 	if (r < 0)
 		return r;

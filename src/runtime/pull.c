@@ -23,10 +23,11 @@
 #define MAX_CA_BYTES   (1u << 20) /* of all of them */
 
 static const char *const policy_names[] = { "missing", "always", "never", "if-missing", NULL };
-static const char *const how_keys[] = { "pull", "platform", "ca_certs", "insecure",
-					"auth", "force",    NULL };
-static const char *const how_keys_of_spec[] = { "pull",	    "platform", "ca_certs",
-						"insecure", "auth",	NULL };
+static const char *const how_keys[][7] = {
+	[PULL_HOW_SPEC] = { "pull", "platform", "ca_certs", "insecure", "auth", NULL },
+	[PULL_HOW_PULL] = { "pull", "platform", "ca_certs", "insecure", "auth", "force", NULL },
+	[PULL_HOW_LOGIN] = { "ca_certs", "insecure", NULL },
+};
 static const char *const auth_keys[] = { "username", "password", NULL };
 
 /* ---- options ------------------------------------------------------------------------------ */
@@ -89,7 +90,7 @@ static int parse_auth(const struct json_at *object, struct pull_how *how, struct
 	return r;
 }
 
-int pull_how_parse(const struct json_at *object, bool with_force, struct pull_how *how,
+int pull_how_parse(const struct json_at *object, enum pull_how_of of, struct pull_how *how,
 		   struct err *err)
 {
 	unsigned policy = PULL_IF_MISSING;
@@ -97,7 +98,7 @@ int pull_how_parse(const struct json_at *object, bool with_force, struct pull_ho
 
 	if (!json_present(object))
 		return 0;
-	r = json_only_keys(object, with_force ? how_keys : how_keys_of_spec, err);
+	r = json_only_keys(object, how_keys[of], err);
 	if (r == 0)
 		r = json_opt_enum(object, "pull", policy_names, &policy, err);
 	how->policy = policy < PULL_POLICY_MAX ? (enum pull_policy)policy : PULL_IF_MISSING;
@@ -109,9 +110,20 @@ int pull_how_parse(const struct json_at *object, bool with_force, struct pull_ho
 		r = json_opt_bool(object, "insecure", &how->insecure, err);
 	if (r == 0)
 		r = parse_auth(object, how, err);
-	if (r == 0 && with_force)
+	if (r == 0)
 		r = json_opt_bool(object, "force", &how->force, err);
 	return r;
+}
+
+int pull_how_parse_text(const char *text, enum pull_how_of of, struct pull_how *how,
+			struct err *err)
+{
+	AUTO(json_decref) json_t *value = NULL;
+	struct json_at root;
+	int r = json_parse("options", text, strlen(text), SPEC_MAX_LEN, &value, err);
+
+	root = json_root(value, "options");
+	return r < 0 ? r : pull_how_parse(&root, of, how, err);
 }
 
 /* ---- progress ----------------------------------------------------------------------------- */
@@ -197,10 +209,10 @@ static int lock_reference(struct store_run *run, const char *full, const struct 
 	return store_make_begin(run, ret_sha, err);
 }
 
-static int fetch(struct home *home, struct store_run *run, const char *full,
-		 const struct pull_how *how, const struct call *call, struct err *err)
+int fetch_from_init(struct fetch_from *f, const struct home *home, const struct pull_how *how,
+		    const struct call *call, struct err *err)
 {
-	struct registry_options registry = {
+	f->options = (struct registry_options){
 		.home_fd = home->fd,
 		.hosts = home->settings.hosts,
 		.n_hosts = home->settings.n_hosts,
@@ -213,35 +225,47 @@ static int fetch(struct home *home, struct store_run *run, const char *full,
 		.insecure = how->insecure,
 		.cancel = call_cancel(call),
 	};
+	f->ca = -1;
+	if (!how->ca_files || !how->ca_files[0])
+		return 0;
+	if (join_ca_files(how->ca_files, &f->ca, err) < 0)
+		return -(int)err->code;
+	(void)snprintf(f->ca_path, sizeof(f->ca_path), "/proc/self/fd/%d", f->ca);
+	f->options.ca_file = f->ca_path;
+	return 0;
+}
+
+void fetch_from_done_auto(struct fetch_from *f)
+{
+	close_auto(&f->ca);
+}
+
+static int fetch(struct home *home, struct store_run *run, const char *full,
+		 const struct pull_how *how, const struct call *call, struct err *err)
+{
+	AUTO(fetch_from_done) struct fetch_from from = { .ca = -1 };
 	struct pull_options options = {
-		.registry = &registry,
+		.registry = &from.options,
 		.platform = how->platform,
 		.force = how->force,
 		.on_event = tell,
 		.user = call_progress(call),
 		.cancel = call_cancel(call),
 	};
-	struct load_result result = { 0 };
-	struct loaded_image image = { 0 };
-	AUTO_CLOSE int ca = -1;
-	char ca_path[32];
-	int r = how->ca_files && how->ca_files[0] ? join_ca_files(how->ca_files, &ca, err) : 0;
+	AUTO(load_result_done) struct load_result result = { 0 };
+	int r = fetch_from_init(&from, home, how, call, err);
 
 	if (r < 0)
 		return r;
-	(void)snprintf(ca_path, sizeof(ca_path), "/proc/self/fd/%d", ca);
-	registry.ca_file = ca >= 0 ? ca_path : NULL;
-	r = image_pull(run, full, &options, &image, err);
+	result.images = calloc(1, sizeof(*result.images));
+	if (!result.images)
+		return err_no_memory(err);
+	r = image_pull(run, full, &options, result.images, err);
 	if (r < 0)
 		return r;
-	r = home_image_record(home, run, &image, (const char *const *)image.names, err);
-	result.images = malloc(sizeof(image));
-	if (result.images) {
-		*result.images = image;
-		result.n_images = 1;
-		load_result_done(&result);
-	}
-	return r;
+	result.n_images = 1;
+	return home_image_record(home, run, result.images,
+				 (const char *const *)result.images->names, err);
 }
 
 /* What is here is of the platform that is wanted, if one is. */
@@ -406,28 +430,17 @@ static void put_pulled(struct json_out *o, const char *text, const struct state_
 	json_put_u64(o, "size_bytes", row->size);
 }
 
-static void pull_how_done_auto(struct pull_how *how)
-{
-	pull_how_done(how);
-}
-
 int home_image_pull(struct home *home, const char *text, const char *options,
 		    const struct call *call, char **ret_json, struct err *err)
 {
-	AUTO(json_decref) json_t *value = NULL;
 	AUTO(pull_how_done) struct pull_how how = { 0 };
 	AUTO(buf_done) struct buf b = { 0 };
 	struct state_image row = { 0 };
-	struct json_at root = { 0 };
 	struct json_out o;
 	int r = home_settings_check(home, err);
 
-	if (r == 0 && options) {
-		r = json_parse("options", options, strlen(options), SPEC_MAX_LEN, &value, err);
-		root = json_root(value, "options");
-	}
-	if (r == 0)
-		r = pull_how_parse(&root, true, &how, err);
+	if (r == 0 && options)
+		r = pull_how_parse_text(options, PULL_HOW_PULL, &how, err);
 	buf_init(&b, LIST_MAX);
 	json_out_init(&o, &b);
 	json_put_object(&o, NULL);

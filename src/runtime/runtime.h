@@ -51,6 +51,11 @@ MUST_CHECK int home_image_load(struct home *home, int fd, const char *what, cons
 			       const struct call *call, char **ret_json, struct err *err);
 MUST_CHECK int home_image_pull(struct home *home, const char *reference, const char *options,
 			       const struct call *call, char **ret_json, struct err *err);
+MUST_CHECK int home_registry_login(struct home *home, const char *host, const char *user,
+				   const void *secret, size_t len, const char *options,
+				   const struct call *call, struct err *err);
+MUST_CHECK int home_registry_logout(struct home *home, const char *host, struct err *err);
+MUST_CHECK int home_registry_list(struct home *home, char **ret_json, struct err *err);
 /* @brief: without the layers. */
 MUST_CHECK int home_image_list(struct home *home, bool brief, char **ret_json, struct err *err);
 MUST_CHECK int home_image_inspect(struct home *home, const char *image, char **ret_json,

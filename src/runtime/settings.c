@@ -111,8 +111,7 @@ static int parse_mirrors(const struct json_at *host, char ***ret, struct err *er
 	return 0;
 }
 
-/* Written as references have it: a key that matches nothing would be ignored. */
-static int check_host(const struct json_at *at, const char *host, struct err *err)
+bool registry_name_valid(const char *host)
 {
 	AUTO_FREE char *reference = NULL;
 	AUTO_FREE char *full = NULL;
@@ -121,14 +120,19 @@ static int check_host(const struct json_at *at, const char *host, struct err *er
 
 	if (asprintf(&reference, "%s/x", host) < 0) {
 		reference = NULL;
-		return err_no_memory(err);
+		return false;
 	}
 	if (image_ref_parse(reference, &full, &ignored) < 0)
 		full = NULL;
-	if (full && strncmp(full, host, len) == 0 && full[len] == '/')
+	return full && strncmp(full, host, len) == 0 && full[len] == '/';
+}
+
+/* Written as references have it: a key that matches nothing would be ignored. */
+static int check_host(const struct json_at *at, const char *host, struct err *err)
+{
+	if (registry_name_valid(host))
 		return 0;
-	if (full && strncmp(full, "docker.io/x", 11) != 0 && strncmp(full, "docker.io/", 10) == 0 &&
-	    strchr(host, '.'))
+	if (strcmp(host, "index.docker.io") == 0 || strcmp(host, "registry-1.docker.io") == 0)
 		return json_complain(at, err, "write 'docker.io'");
 	return json_complain(at, err, "'%.100s' is no registry, such as ghcr.io or localhost:5000",
 			     host);

@@ -48,4 +48,7 @@ MUST_CHECK int settings_parse(const char *what, const void *text, size_t len, co
 MUST_CHECK int settings_read(const char *home, const char *user_dir, struct settings *ret_settings,
 			     struct err *err);
 
+/* It is a host as full references have it: "docker.io", "localhost:5000". */
+bool registry_name_valid(const char *host);
+
 #endif /* RUNTIME_SETTINGS_H */

@@ -469,7 +469,7 @@ static int parse_registry(const struct json_at *root, struct spec *s, struct err
 {
 	struct json_at at = json_member(root, "registry");
 
-	return pull_how_parse(&at, false, &s->pull, err);
+	return pull_how_parse(&at, PULL_HOW_SPEC, &s->pull, err);
 }
 
 int spec_parse(const void *text, size_t len, const struct spec_defaults *defaults,
