@@ -2,6 +2,7 @@
 #ifndef DISKIMG_DISKIMG_H
 #define DISKIMG_DISKIMG_H
 
+#include "base/cancel.h"
 #include "block/block.h"
 
 /*
@@ -32,13 +33,14 @@ struct disk_request {
 	enum disk_format format; /* DISK_ANY: found from the content */
 	bool direct;		 /* to be written in place, by this sandbox alone; raw only */
 	int cache_fd;		 /* folder for unpacked copies; borrowed */
+	struct cancel *cancel;	 /* borrowed; may be NULL */
 };
 
 /**
  * disk_image_open() - Find out what a file is, lock it, check all of its tables
  * @err:	NOT_FOUND, DENIED, INVALID (no disk image, or one that cannot be used, with the command
  *		that converts it), BUSY (another sandbox writes it in place, or uses it at all for
- *		a direct one), IO
+ *		a direct one), IO, CANCELLED, TIMEOUT
  *
  * Blocks: packed clusters are unpacked, once for each version of a file.
  */
@@ -47,11 +49,12 @@ MUST_CHECK int disk_image_open(const struct disk_request *req, struct disk_image
 
 /**
  * disk_cache_prune() - Delete the unpacked copies that nobody uses
+ * @until_ns:	Last used then or before, since the epoch
  * @dry_run:	Only say what they take
  * @ret_bytes:	What they took on the disk
  * Return: 0 or -errno. A copy that is needed again is made again.
  */
-MUST_CHECK int disk_cache_prune(int cache_fd, bool dry_run, uint64_t *ret_bytes);
+MUST_CHECK int disk_cache_prune(int cache_fd, uint64_t until_ns, bool dry_run, uint64_t *ret_bytes);
 
 /* The file system of a disk that is the root. */
 struct disk_root {

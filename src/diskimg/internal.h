@@ -41,13 +41,13 @@ MUST_CHECK int filesystem_probe(struct block *disk, uint64_t offset, uint64_t le
 
 /* ---- unpack.c ---- */
 
+struct stat;
 /**
  * unpack_qcow2() - The disk of @q as a raw file in the cache
- * @st:		Of its file
+ * @image_fd:	Its file, and what stat says of that
  * @ret_fd:	Owned by the caller; O_RDONLY, locked shared
  */
-struct stat;
-MUST_CHECK int unpack_qcow2(struct qcow2 *q, int image_fd, const struct stat *st, const char *path,
-			    int cache_fd, int *ret_fd, struct err *err);
+MUST_CHECK int unpack_qcow2(struct qcow2 *q, const struct disk_request *req, int image_fd,
+			    const struct stat *st, int *ret_fd, struct err *err);
 
 #endif /* DISKIMG_INTERNAL_H */

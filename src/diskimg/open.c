@@ -157,7 +157,7 @@ static int open_qcow2(const struct disk_request *req, int fd, const struct stat 
 		return 0;
 	}
 	size = qcow2_block(q)->size;
-	r = unpack_qcow2(q, fd, st, req->path, req->cache_fd, &d->fd, err);
+	r = unpack_qcow2(q, req, fd, st, &d->fd, err);
 	if (r < 0)
 		return r;
 	d->fd_format = DISK_RAW;

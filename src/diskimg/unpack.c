@@ -17,6 +17,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/clock.h"
 #include "base/dir.h"
 #include "base/io.h"
 #include "diskimg/internal.h"
@@ -25,12 +26,13 @@
 
 /* One unpacking. */
 struct job {
-	struct qcow2 *q;    /* borrowed */
-	int in, out;	    /* borrowed */
-	uint64_t cluster;   /* bytes */
-	uint8_t *packed;    /* owned; two clusters: what one may take, and more */
-	uint8_t *plain;	    /* owned; a cluster */
-	ZSTD_DStream *zstd; /* owned */
+	const struct disk_request *req; /* borrowed */
+	struct qcow2 *q;		/* borrowed */
+	int in, out;			/* borrowed */
+	uint64_t cluster;		/* bytes */
+	uint8_t *packed;		/* owned; two clusters: what one may take, and more */
+	uint8_t *plain;			/* owned; a cluster */
+	ZSTD_DStream *zstd;		/* owned */
 };
 
 static void job_done_auto(struct job *j)
@@ -107,7 +109,7 @@ static int unpack(struct job *j)
 	for (uint64_t at = 0; at < size; at += j->cluster) {
 		struct qcow2_place place = { .kind = QCOW2_HOLE };
 		size_t len = size - at < j->cluster ? (size_t)(size - at) : (size_t)j->cluster;
-		int r = qcow2_find(j->q, at, &place);
+		int r = cancel_fired(j->req->cancel) ? -ECANCELED : qcow2_find(j->q, at, &place);
 
 		if (r == 0 && place.kind == QCOW2_HOLE)
 			continue;
@@ -121,10 +123,11 @@ static int unpack(struct job *j)
 	return 0;
 }
 
-static int run_job(struct qcow2 *q, int in, int out)
+static int run_job(const struct disk_request *req, struct qcow2 *q, int in, int out)
 {
 	AUTO(job_done)
 	struct job j = {
+		.req = req,
 		.q = q,
 		.in = in,
 		.out = out,
@@ -153,50 +156,72 @@ static int open_copy(int cache_fd, const char *name, int *ret_fd)
 		return -errno;
 	if (st.st_nlink == 0)
 		return -ENOENT;
+	/* The time of its last use, which a mount may not keep; nothing depends on it but prune. */
+	(void)futimens(fd,
+		       (struct timespec[]){ { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_OMIT } });
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
 
 /* Under the lock of the unfinished file: this process makes it. */
-static int make_copy(struct qcow2 *q, int image_fd, int cache_fd, const char *fresh,
-		     const char *name, int out)
+static int make_copy(const struct disk_request *req, struct qcow2 *q, int image_fd,
+		     const char *fresh, const char *name, int out)
 {
-	int r = run_job(q, image_fd, out);
+	int r = run_job(req, q, image_fd, out);
 
-	if (r == 0 && (fsync(out) < 0 || renameat(cache_fd, fresh, cache_fd, name) < 0))
+	if (r == 0 && (fsync(out) < 0 || renameat(req->cache_fd, fresh, req->cache_fd, name) < 0))
 		r = -errno;
 	if (r < 0)
-		(void)unlinkat(cache_fd, fresh, 0);
+		(void)unlinkat(req->cache_fd, fresh, 0);
 	return r;
 }
 
-static int find_or_make(struct qcow2 *q, int image_fd, int cache_fd, const char *name, int *ret_fd)
+/* The unfinished file, locked: nobody else makes it now. -EAGAIN: it has got its other name. */
+static int open_fresh(const struct disk_request *req, const char *fresh, int *ret_fd)
+{
+	AUTO_CLOSE int fd =
+		openat(req->cache_fd, fresh, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat mine, named;
+
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, LOCK_EX) < 0) {
+		if (errno != EINTR)
+			return -errno;
+		if (cancel_fired(req->cancel))
+			return -ECANCELED;
+	}
+	if (fstat(fd, &mine) < 0)
+		return -errno;
+	if (fstatat(req->cache_fd, fresh, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    named.st_ino != mine.st_ino)
+		return -EAGAIN;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int find_or_make(const struct disk_request *req, struct qcow2 *q, int image_fd,
+			const char *name, int *ret_fd)
 {
 	char fresh[NAME_BYTES + 8];
 
 	(void)snprintf(fresh, sizeof(fresh), "%s.new", name);
 	for (;;) {
 		AUTO_CLOSE int out = -1;
-		struct stat mine, named;
-		int r = open_copy(cache_fd, name, ret_fd);
+		int r = open_copy(req->cache_fd, name, ret_fd);
 
 		if (r != -ENOENT)
 			return r;
-		out = openat(cache_fd, fresh, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (out < 0 || flock(out, LOCK_EX) < 0 || fstat(out, &mine) < 0)
-			return -errno;
-		/* While this waited for the lock the file may have got its other name. */
-		if (fstatat(cache_fd, fresh, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    named.st_ino != mine.st_ino)
-			continue;
-		r = make_copy(q, image_fd, cache_fd, fresh, name, out);
-		if (r < 0)
+		r = open_fresh(req, fresh, &out);
+		if (r == 0)
+			r = make_copy(req, q, image_fd, fresh, name, out);
+		if (r < 0 && r != -EAGAIN)
 			return r;
 	}
 }
 
-int unpack_qcow2(struct qcow2 *q, int image_fd, const struct stat *st, const char *path,
-		 int cache_fd, int *ret_fd, struct err *err)
+int unpack_qcow2(struct qcow2 *q, const struct disk_request *req, int image_fd,
+		 const struct stat *st, int *ret_fd, struct err *err)
 {
 	char name[NAME_BYTES];
 	int r;
@@ -205,29 +230,37 @@ int unpack_qcow2(struct qcow2 *q, int image_fd, const struct stat *st, const cha
 		       (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
 		       (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec,
 		       (unsigned long)st->st_mtim.tv_nsec);
-	r = find_or_make(q, image_fd, cache_fd, name, ret_fd);
+	r = find_or_make(req, q, image_fd, name, ret_fd);
+	if (r == -ECANCELED)
+		return cancel_check(req->cancel, err);
 	if (r == -EIO)
 		return err_set(err, ERR_INVALID,
 			       "disk image '%s' is damaged: a compressed cluster cannot be read\n"
 			       "look at it: qemu-img check %s",
-			       path, path);
-	return r < 0 ? err_sys(err, -r, "unpack disk image '%s'", path) : 0;
+			       req->path, req->path);
+	return r < 0 ? err_sys(err, -r, "unpack disk image '%s'", req->path) : 0;
+}
+
+static uint64_t used_at(const struct stat *st)
+{
+	return (uint64_t)st->st_atim.tv_sec * NS_PER_S + (uint64_t)st->st_atim.tv_nsec;
 }
 
 /* What it takes; 0: it is in use or being made, so it is locked and stays. */
-static uint64_t prune_one(int cache_fd, const char *name, bool dry_run)
+static uint64_t prune_one(int cache_fd, const char *name, uint64_t until_ns, bool dry_run)
 {
 	AUTO_CLOSE int fd = openat(cache_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0)
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0 ||
+	    used_at(&st) > until_ns)
 		return 0;
 	if (!dry_run && unlinkat(cache_fd, name, 0) < 0)
 		return 0;
 	return (uint64_t)st.st_blocks * 512;
 }
 
-int disk_cache_prune(int cache_fd, bool dry_run, uint64_t *ret_bytes)
+int disk_cache_prune(int cache_fd, uint64_t until_ns, bool dry_run, uint64_t *ret_bytes)
 {
 	AUTO(closedir) DIR *dir = NULL;
 	uint64_t total = 0;
@@ -238,7 +271,7 @@ int disk_cache_prune(int cache_fd, bool dry_run, uint64_t *ret_bytes)
 		return r;
 	while ((e = readdir(dir)))
 		if (e->d_name[0] != '.')
-			total += prune_one(cache_fd, e->d_name, dry_run);
+			total += prune_one(cache_fd, e->d_name, until_ns, dry_run);
 	*ret_bytes = total;
 	return 0;
 }

@@ -6,8 +6,9 @@
 #include "image/layer.h"
 
 /*
- * An archive given to load, read once, front to back: documents are held in memory, what looks
- * like a layer has become one (in temporary files).
+ * An archive given to load, read once, front to back, or the folder of a layout, of which each file
+ * is read when it is asked for: documents are held in memory, what looks like a layer has become one
+ * (in temporary files).
  */
 enum member_kind {
 	MEMBER_OTHER,
@@ -30,8 +31,10 @@ struct member {
 };
 
 struct archive {
-	struct store_run *run; /* borrowed */
-	struct member *members;
+	struct store_run *run;	 /* borrowed */
+	const char *what;	 /* borrowed: its name, for messages */
+	int dir_fd;		 /* borrowed: the folder of a layout; -1: all has been read */
+	struct member **members; /* owned */
 	size_t n_members, cap_members;
 	uint64_t doc_bytes;
 	/* while reading */
@@ -42,7 +45,10 @@ struct archive {
 	unsigned n_writers; /* members with one */
 };
 
-MUST_CHECK int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
+#define BLOB_DIR "blobs/sha256/" /* of an OCI layout */
+
+/* Read a stream to its end; of a folder nothing is read yet. @fd and @what are borrowed till the end. */
+MUST_CHECK int archive_open(struct archive *a, struct store_run *run, int fd, const char *what,
 			    struct err *err);
 /* Removes layers that were not published. */
 void archive_done(struct archive *a);
@@ -51,9 +57,18 @@ static inline void archive_done_auto(struct archive *a)
 	archive_done(a);
 }
 
-/* The member of that name, links followed; NULL if there is none. */
-struct member *archive_find(struct archive *a, const char *name);
+/* A file as one more member; @name is clean. Members never move. */
+MUST_CHECK int archive_take_file(struct archive *a, const char *name, int fd, uint64_t size,
+				 struct err *err);
+/* A document that the archive itself does not have. */
+MUST_CHECK int archive_add_doc(struct archive *a, const char *name, const struct buf *doc,
+			       struct err *err);
+
+/* The member of that name, links followed; *ret is NULL if there is none. */
+MUST_CHECK int archive_find(struct archive *a, const char *name, struct member **ret,
+			    struct err *err);
 /* The member blobs/sha256/HEX. */
-struct member *archive_blob(struct archive *a, const uint8_t sha[SHA256_BYTES]);
+MUST_CHECK int archive_blob(struct archive *a, const uint8_t sha[SHA256_BYTES], struct member **ret,
+			    struct err *err);
 
 #endif /* IMAGE_ARCHIVE_H */

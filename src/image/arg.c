@@ -16,10 +16,23 @@ void image_arg_done(struct image_arg *a)
 	*a = (struct image_arg){ 0 };
 }
 
-bool image_arg_is_local(const char *text)
+bool path_is_local(const char *text)
 {
 	return text[0] == '/' || strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0 ||
 	       strncmp(text, "~/", 2) == 0 || strcmp(text, ".") == 0 || strcmp(text, "..") == 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len > n && strcmp(text + len - n, end) == 0;
+}
+
+bool image_arg_is_local(const char *text)
+{
+	return path_is_local(text) ||
+	       (!strpbrk(text, "/:@") && (ends_with(text, ".qcow2") || ends_with(text, ".raw")));
 }
 
 /* "PATH[:TAG]" behind @prefix: the first colon ends the path, as in skopeo and podman. */

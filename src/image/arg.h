@@ -35,7 +35,9 @@ static inline void image_arg_done_auto(struct image_arg *a)
 	image_arg_done(a);
 }
 
-/* ".", "..", or begins with "/", "./", "../", "~/". */
+/* A path by its form: ".", "..", or begins with "/", "./", "../", "~/". */
+bool path_is_local(const char *text);
+/* The same, or the plain name of a disk image: NAME.qcow2, NAME.raw. */
 bool image_arg_is_local(const char *text);
 
 #endif /* IMAGE_ARG_H */

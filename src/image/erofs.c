@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/io.h"
 #include "image/digest.h"
 #include "image/erofs_format.h"
@@ -352,8 +353,11 @@ static int write_all(struct out *o, const struct plan *p)
 	int r;
 
 	put_zeros(o, EROFS_META_OFFSET);
-	for (size_t k = 0; k < p->n_inodes; k++)
+	for (size_t k = 0; k < p->n_inodes; k++) {
+		if (cancel_fired(p->cancel))
+			return -ECANCELED;
 		put_inode(o, p, p->inodes[k]);
+	}
 	r = put_bodies(o, p);
 	if (r < 0)
 		return r;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "image/limits.h"
 
 #define CHUNK_BITS_MAX (EROFS_BLOCK_BITS + 31)
@@ -436,13 +437,16 @@ int erofs_plan(struct plan *p, struct tree *t, const struct erofs_layer *layers,
 
 	p->layers = layers;
 	p->n_layers = n_layers;
+	p->cancel = t->cancel;
 	p->data_start = calloc(n_layers + 1, sizeof(*p->data_start));
 	p->whiteout = tree_new_inode(t, S_IFCHR);
 	r = p->data_start && p->whiteout ? push(p, t->root) : -ENOMEM;
 	for (size_t k = 0; r == 0 && k < p->n_inodes; k++) {
 		struct tree_inode *i = p->inodes[k];
 
-		if (marks)
+		if (cancel_fired(t->cancel))
+			r = -ECANCELED;
+		if (r == 0 && marks)
 			r = add_marks(t, i);
 		if (r == 0 && S_ISDIR(i->mode))
 			r = list_dir(p, t, i);

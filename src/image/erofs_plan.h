@@ -21,6 +21,7 @@ struct plan {
 	bool any_sparse;
 	uint64_t map_entries, copied;
 	struct tree_inode *whiteout;
+	const struct cancel *cancel; /* borrowed: the tree's */
 };
 
 int erofs_plan(struct plan *p, struct tree *t, const struct erofs_layer *layers, size_t n_layers,

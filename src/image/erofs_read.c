@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "base/io.h"
 #include "image/erofs.h"
 #include "image/erofs_format.h"
@@ -371,6 +372,8 @@ static int read_block(struct reader *r, struct tree_inode *dir, const uint8_t *p
 	struct erofs_dirent e, next;
 	size_t n, end;
 
+	if (cancel_fired(r->t->cancel))
+		return -ECANCELED;
 	if (len < sizeof(e))
 		return -EINVAL;
 	memcpy(&e, p, sizeof(e));

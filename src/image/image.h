@@ -38,6 +38,8 @@ extern const struct image_limits image_limits_max;
 MUST_CHECK int store_open(int home_fd, const struct image_limits *limits, struct store **ret_store,
 			  struct err *err);
 void store_close(struct store *store);
+/* `images.keep_blobs`: from now on keep compressed layers too, so that they can be saved as they came. */
+void store_keep_blobs(struct store *store, bool keep);
 DEFINE_AUTO(struct store *, store_close);
 
 /*
@@ -82,11 +84,18 @@ static inline void load_result_done_auto(struct load_result *r)
 	load_result_done(r);
 }
 
+struct load_options {
+	const char *pick; /* borrowed: tag or name of the image that is meant; NULL: all */
+	bool one;	  /* several are an error */
+};
+
 /**
  * image_load() - Import a docker-archive or an OCI layout, plain, gzip or zstd
  * @run:	Holds what the images need until it is closed: record them before that
- * @fd:		Read from its position to its end, in one pass; may be a pipe; borrowed
+ * @fd:		Read from its position to its end, in one pass; may be a pipe. Or the folder of an
+ *		OCI layout, of which only what is needed is read. Borrowed
  * @what:	Name for messages: the file's path, or "standard input"
+ * @options:	NULL: all images
  * @err:	INVALID (no archive, truncated, a digest is wrong), IO, CANCELLED (by the run's
  *		switch, also while @fd has nothing to read)
  *
@@ -94,7 +103,8 @@ static inline void load_result_done_auto(struct load_result *r)
  * files that are complete may stay.
  */
 MUST_CHECK int image_load(struct store_run *run, int fd, const char *what,
-			  struct load_result *ret_result, struct err *err);
+			  const struct load_options *options, struct load_result *ret_result,
+			  struct err *err);
 
 /* ---- the files of an image --------------------------------------------------------------- */
 

@@ -39,6 +39,7 @@ struct layer_writer {
 
 	/* the caller's side */
 	struct digest *raw, *unpacked; /* unpacked: only of what was compressed */
+	int raw_fd; /* owned; what is kept of the bytes as they come; -1: nothing */
 	struct stream *stream;
 	uint8_t *block; /* borrowed from the ring; NULL: none */
 	size_t used;
@@ -213,14 +214,17 @@ int layer_new(struct store_run *run, struct layer_writer **ret, struct err *err)
 	if (!w)
 		return err_no_memory(err);
 	w->run = run;
-	w->data_fd = -1;
+	w->data_fd = w->raw_fd = -1;
 	if (digest_new(&w->raw) < 0 || digest_new(&w->unpacked) < 0 || ring_new(&w->ring) < 0 ||
 	    stream_new(on_unpacked, w, limits->layer_bytes, &w->stream) < 0 ||
 	    tar_new(&handler, w, limits->file_bytes, &w->tar) < 0 ||
 	    tree_init(&w->tree, &w->arena) < 0)
 		return err_no_memory(err);
 	w->tree.max_entries = limits->entries;
+	w->tree.cancel = run->cancel;
 	r = store_run_file(run, w->layer.data_name, &w->data_fd);
+	if (r == 0 && run->store->keep_blobs)
+		r = store_run_file(run, w->layer.raw_name, &w->raw_fd);
 	if (r < 0)
 		return store_write_failed(run->store, -r, "a layer", err);
 	r = work_pool_new(NULL, 1, &w->thread);
@@ -251,13 +255,36 @@ void layer_free(struct layer_writer *w)
 	ring_free(w->ring);
 	if (w->data_fd >= 0)
 		(void)close(w->data_fd);
+	if (w->raw_fd >= 0)
+		(void)close(w->raw_fd);
 	free(w);
+}
+
+static int keep_raw(struct layer_writer *w, const uint8_t *data, size_t len, struct err *err)
+{
+	int r = w->raw_fd >= 0 ? io_write_full(w->raw_fd, data, len) : 0;
+
+	return r < 0 ? store_write_failed(w->run->store, -r, "a layer", err) : 0;
+}
+
+/* What came uncompressed is the data file itself. */
+static void drop_plain(struct layer_writer *w)
+{
+	if (w->raw_fd < 0 || stream_is_compressed(w->stream))
+		return;
+	(void)unlinkat(w->run->store->dir_fd, w->layer.raw_name, 0);
+	(void)close(TAKE_FD(w->raw_fd));
+	w->layer.raw_name[0] = '\0';
 }
 
 int layer_feed(struct layer_writer *w, const uint8_t *data, size_t len, struct err *err)
 {
 	digest_add(w->raw, data, len);
-	return stream_feed(w->stream, data, len, err);
+	if (keep_raw(w, data, len, err) < 0 || stream_feed(w->stream, data, len, err) < 0)
+		return -err->code;
+	if (stream_is_known(w->stream))
+		drop_plain(w);
+	return 0;
 }
 
 void layer_hash(struct layer_writer *w, const uint8_t *data, size_t len)
@@ -271,6 +298,7 @@ int layer_end(struct layer_writer *w, uint8_t ret_raw[SHA256_BYTES], struct err 
 	memcpy(ret_raw, w->layer.raw, SHA256_BYTES);
 	if (stream_finish(w->stream, err) < 0)
 		return -err->code;
+	drop_plain(w);
 	if (w->used > 0)
 		ring_put(w->ring, w->used);
 	ring_end(w->ring);

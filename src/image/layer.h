@@ -20,6 +20,7 @@ struct layer {
 	uint8_t diff_id[SHA256_BYTES]; /* digest of the unpacked archive */
 	uint64_t size;		       /* of the unpacked archive */
 	char data_name[STORE_NAME_MAX], tree_name[STORE_NAME_MAX];
+	char raw_name[STORE_NAME_MAX]; /* the bytes as they came; "": they are not kept */
 	unsigned n_warnings;
 	bool published;
 };

@@ -35,11 +35,27 @@ bool layer_is_there(struct store *s, const uint8_t diff_id[SHA256_BYTES], uint64
 	return true;
 }
 
+/* The bytes as they came, where a later save looks for them; the run holds them. */
+static int publish_raw(struct store_run *run, struct layer *l, struct err *err)
+{
+	char to[STORE_NAME_MAX];
+
+	if (!l->raw_name[0])
+		return 0;
+	store_blob_name(l->raw, to);
+	if (store_hold(run, l->raw, err) < 0 || publish(run, l->raw_name, to, err) < 0)
+		return -err->code;
+	l->raw_name[0] = '\0';
+	return 0;
+}
+
 int layer_publish_made(struct store_run *run, struct layer *l, bool replace, struct err *err)
 {
 	char data[STORE_NAME_MAX], tree[STORE_NAME_MAX];
 	uint64_t size = 0;
 
+	if (publish_raw(run, l, err) < 0)
+		return -err->code;
 	store_data_name(l->diff_id, data);
 	store_tree_name(l->diff_id, tree);
 	if (!replace && layer_is_there(run->store, l->diff_id, &size) && size == l->size)
@@ -73,4 +89,6 @@ void layer_drop(struct store_run *run, struct layer *l)
 		(void)unlinkat(run->store->dir_fd, l->data_name, 0);
 	if (l->tree_name[0])
 		(void)unlinkat(run->store->dir_fd, l->tree_name, 0);
+	if (l->raw_name[0])
+		(void)unlinkat(run->store->dir_fd, l->raw_name, 0);
 }

@@ -11,11 +11,9 @@
 #include "image/tar.h"
 #include "image/tree.h"
 
-#define BLOB_DIR "blobs/sha256/"
-
 static struct member *current(struct archive *a)
 {
-	return &a->members[a->n_members - 1];
+	return a->members[a->n_members - 1];
 }
 
 /* Of one document: what it is shows later. */
@@ -24,6 +22,30 @@ static size_t doc_max(const struct archive *a)
 	const struct image_limits *l = &a->run->store->limits;
 
 	return l->config_bytes > l->manifest_bytes ? l->config_bytes : l->manifest_bytes;
+}
+
+/* One more member, of the cleaned name @path. */
+static struct member *new_member(struct archive *a, const char *path)
+{
+	AUTO_FREE struct member *m = calloc(1, sizeof(*m));
+
+	if (a->n_members == a->cap_members) {
+		size_t cap = a->cap_members ? 2 * a->cap_members : 64;
+		struct member **p = reallocarray(a->members, cap, sizeof(struct member *));
+
+		if (!p)
+			return NULL;
+		a->members = p;
+		a->cap_members = cap;
+	}
+	if (!m)
+		return NULL;
+	m->kind = MEMBER_OTHER;
+	m->name = strdup(path);
+	if (!m->name)
+		return NULL;
+	buf_init(&m->doc, doc_max(a));
+	return a->members[a->n_members++] = TAKE_PTR(m);
 }
 
 static int on_entry(void *user, const struct tar_entry *e, struct err *err)
@@ -41,24 +63,14 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 		return err_set(err, ERR_INVALID, "member \"%.200s\" is sparse", path);
 	if (a->n_members == ARCHIVE_MEMBERS_MAX)
 		return err_set(err, ERR_INVALID, "limit-exceeded: members of an archive");
-	if (a->n_members == a->cap_members) {
-		size_t cap = a->cap_members ? 2 * a->cap_members : 64;
-		struct member *p = reallocarray(a->members, cap, sizeof(*p));
-
-		if (!p)
-			return err_no_memory(err);
-		a->members = p;
-		a->cap_members = cap;
-	}
-	m = &a->members[a->n_members++];
-	*m = (struct member){ .kind = MEMBER_OTHER };
-	buf_init(&m->doc, doc_max(a));
-	m->name = strdup(path);
+	m = new_member(a, path);
+	if (!m)
+		return err_no_memory(err);
 	if (e->type != TAR_FILE) {
 		m->kind = e->type == TAR_LINK ? MEMBER_LINK : MEMBER_SYMLINK;
 		m->link = strdup(e->link);
 	}
-	if (!m->name || (e->type != TAR_FILE && !m->link))
+	if (e->type != TAR_FILE && !m->link)
 		return err_no_memory(err);
 	a->open = e->type == TAR_FILE;
 	a->decided = false;
@@ -71,12 +83,14 @@ static int on_entry(void *user, const struct tar_entry *e, struct err *err)
 static enum member_kind sniff(const struct archive *a)
 {
 	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd };
+	static const uint8_t skip[] = { 0x2a, 0x4d, 0x18 }; /* behind a byte 0x50 to 0x5f */
 	static const char blank[] = { ' ', '\t', '\r', '\n' };
 	size_t i = 0;
 
 	if (a->n_head >= 2 && memcmp(a->head, gzip, 2) == 0)
 		return MEMBER_LAYER;
-	if (a->n_head >= 4 && memcmp(a->head, zstd, 4) == 0)
+	if (a->n_head >= 4 && (memcmp(a->head, zstd, 4) == 0 ||
+			       ((a->head[0] & 0xf0) == 0x50 && memcmp(a->head + 1, skip, 3) == 0)))
 		return MEMBER_LAYER;
 	if (a->n_head == sizeof(a->head) && tar_is_header(a->head))
 		return MEMBER_LAYER;
@@ -110,7 +124,7 @@ static int bad_layer(struct archive *a, struct member *m, struct err *err)
 static int settle(struct archive *a, unsigned max, struct err *err)
 {
 	for (size_t i = 0; i < a->n_members && a->n_writers > max; i++) {
-		struct member *m = &a->members[i];
+		struct member *m = a->members[i];
 
 		if (!m->writer)
 			continue;
@@ -249,8 +263,7 @@ static ssize_t read_block(int fd, uint8_t *buf, const char *what, struct cancel 
 	return (ssize_t)have;
 }
 
-int archive_read(struct archive *a, struct store_run *run, int fd, const char *what,
-		 struct err *err)
+static int read_stream(struct archive *a, int fd, const char *what, struct err *err)
 {
 	static const struct tar_handler handler = { on_entry, on_data, on_end };
 	AUTO(stream_free) struct stream *stream = NULL;
@@ -258,12 +271,11 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 	AUTO_FREE uint8_t *buf = malloc(COPY_BYTES);
 	ssize_t n;
 
-	*a = (struct archive){ .run = run };
 	if (!buf || tar_new(&handler, a, FILE_BYTES_MAX, &tar) < 0 ||
 	    stream_new(on_bytes, tar, INT64_MAX, &stream) < 0)
 		return err_no_memory(err);
 	do {
-		n = read_block(fd, buf, what, run->cancel, err);
+		n = read_block(fd, buf, what, a->run->cancel, err);
 		if (n < 0)
 			return -err->code;
 		if (n > 0 && stream_feed(stream, buf, (size_t)n, err) < 0)
@@ -278,10 +290,57 @@ int archive_read(struct archive *a, struct store_run *run, int fd, const char *w
 	return 0;
 }
 
+int archive_open(struct archive *a, struct store_run *run, int fd, const char *what,
+		 struct err *err)
+{
+	struct stat st;
+
+	*a = (struct archive){ .run = run, .what = what, .dir_fd = -1 };
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, errno, "reading %s", what);
+	if (!S_ISDIR(st.st_mode))
+		return read_stream(a, fd, what, err);
+	a->dir_fd = fd;
+	return 0;
+}
+
+int archive_take_file(struct archive *a, const char *name, int fd, uint64_t size, struct err *err)
+{
+	const struct tar_entry e = { .type = TAR_FILE, .name = name, .size = size };
+	AUTO_FREE uint8_t *buf = malloc(COPY_BYTES);
+	ssize_t n;
+
+	if (!buf)
+		return err_no_memory(err);
+	if (on_entry(a, &e, err) < 0)
+		return -err->code;
+	do {
+		n = read_block(fd, buf, a->what, a->run->cancel, err);
+		if (n < 0)
+			return (int)n;
+		if (n > 0 && on_data(a, buf, (size_t)n, err) < 0)
+			return err_wrap(err, "%s/%s", a->what, name);
+	} while (n > 0);
+	if (on_end(a, err) < 0 || settle(a, 0, err) < 0)
+		return err_wrap(err, "%s/%s", a->what, name);
+	return 0;
+}
+
+int archive_add_doc(struct archive *a, const char *name, const struct buf *doc, struct err *err)
+{
+	struct member *m = new_member(a, name);
+
+	if (!m || buf_add(&m->doc, doc->data, doc->len) < 0)
+		return err_no_memory(err);
+	m->kind = MEMBER_DOC;
+	digest_of(m->doc.data, m->doc.len, m->sha);
+	return 0;
+}
+
 void archive_done(struct archive *a)
 {
 	for (size_t i = 0; i < a->n_members; i++) {
-		struct member *m = &a->members[i];
+		struct member *m = a->members[i];
 
 		layer_free(m->writer);
 		if (m->kind == MEMBER_LAYER && m->layer.tree_name[0])
@@ -290,67 +349,8 @@ void archive_done(struct archive *a)
 		free(m->name);
 		free(m->link);
 		free(m->bad);
+		free(m);
 	}
 	free(a->members);
 	*a = (struct archive){ 0 };
-}
-
-/* Path that the link of a member means: "" if it leads out of the archive. */
-static void link_path(const struct member *m, char out[PATH_BYTES_MAX + 1])
-{
-	const char *slash = strrchr(m->name, '/'), *p = m->link;
-	size_t n = 0;
-
-	if (m->kind == MEMBER_SYMLINK && slash && p[0] != '/') {
-		n = (size_t)(slash - m->name);
-		memcpy(out, m->name, n);
-	}
-	for (; *p; p += strspn(p, "/")) {
-		size_t len = strcspn(p, "/");
-
-		if (len == 2 && memcmp(p, "..", 2) == 0) {
-			while (n > 0 && out[n - 1] != '/')
-				n--;
-			n -= n > 0;
-		} else if (len > 0 && !(len == 1 && *p == '.')) {
-			if (n + len + 1 > PATH_BYTES_MAX) {
-				n = 0;
-				break;
-			}
-			if (n > 0)
-				out[n++] = '/';
-			memcpy(out + n, p, len);
-			n += len;
-		}
-		p += len;
-	}
-	out[n] = '\0';
-}
-
-struct member *archive_find(struct archive *a, const char *name)
-{
-	char path[PATH_BYTES_MAX + 1];
-
-	if (tree_clean_path(name, path) < 0)
-		return NULL;
-	for (unsigned links = 0; links <= ARCHIVE_LINKS_MAX; links++) {
-		struct member *found = NULL;
-
-		for (size_t i = 0; i < a->n_members; i++) {
-			if (strcmp(a->members[i].name, path) == 0)
-				found = &a->members[i];
-		}
-		if (!found || (found->kind != MEMBER_SYMLINK && found->kind != MEMBER_LINK))
-			return found;
-		link_path(found, path);
-	}
-	return NULL;
-}
-
-struct member *archive_blob(struct archive *a, const uint8_t sha[SHA256_BYTES])
-{
-	char name[sizeof(BLOB_DIR) + (size_t)2 * SHA256_BYTES] = BLOB_DIR;
-
-	hex_encode(sha, SHA256_BYTES, name + strlen(BLOB_DIR));
-	return archive_find(a, name);
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cancel.h"
 #include "image/erofs.h"
 #include "image/limits.h"
 
@@ -89,6 +90,8 @@ static int put(struct tree *t, struct tree_inode *dir, struct tree_dentry *d, st
 static int put_kids(struct tree *t, struct tree_inode *to, struct tree_inode *upper,
 		    struct err *err)
 {
+	if (cancel_check(t->cancel, err) < 0)
+		return -err->code;
 	if (upper->opaque) {
 		for (struct tree_dentry *k = to->kids; k; k = k->next_kid)
 			k->inode = NULL;

@@ -110,6 +110,7 @@ static int merge_one(struct pieces *p, size_t i, struct tree *t, struct err *err
 	if (map == MAP_FAILED)
 		return err_sys(err, errno, "reading a tree file");
 	r = tree_init(&upper, t->arena);
+	upper.cancel = t->cancel;
 	if (r == 0)
 		r = erofs_read(map, p->tree_size[i], (uint16_t)i, &upper);
 	(void)munmap(map, p->tree_size[i]);
@@ -131,6 +132,7 @@ static int write_merged(struct store_run *run, struct pieces *p, const char *to,
 	uint64_t disk;
 	int r = tree_init(&t, &arena);
 
+	t.cancel = run->cancel;
 	if (r < 0)
 		return err_sys(err, -r, "merging layers");
 	for (size_t i = 0; i < p->n; i++) {

@@ -71,6 +71,13 @@ void pull_tell(struct pull *p, enum pull_event_type type, const struct pull_laye
 	(void)pthread_mutex_unlock(&p->lock);
 }
 
+int pull_check(struct pull *p, struct err *err)
+{
+	if (cancel_check(p->options->cancel, err) < 0)
+		return -err->code;
+	return cancel_check(p->cancel, err);
+}
+
 int pull_mismatch(struct pull *p, const char *what, const uint8_t want[SHA256_BYTES],
 		  const uint8_t found[SHA256_BYTES], struct err *err)
 {
@@ -310,8 +317,8 @@ static int run(struct pull *p, struct loaded_image *r, struct err *err)
 	if (!digest)
 		return err_no_memory(err);
 	pull_tell(p, PULL_RESOLVED, NULL, digest, 0, bytes, NULL);
-	if (get_layers(p, missing, err) < 0 || cancel_check(p->cancel, err) < 0 ||
-	    merge(p, missing > 0, err) < 0 || cancel_check(p->cancel, err) < 0)
+	if (get_layers(p, missing, err) < 0 || pull_check(p, err) < 0 ||
+	    merge(p, missing > 0, err) < 0 || pull_check(p, err) < 0)
 		return pull_failed(err, "download");
 	if (keep(p, r, err) < 0)
 		return pull_failed(err, "store");

@@ -59,6 +59,8 @@ bool pull_has_layer(struct pull *p, struct pull_layer *l);
 /* Fetch and convert one layer, unless it is there by now.  Any thread, several at once. */
 MUST_CHECK int pull_one_layer(struct pull *p, struct pull_layer *l, struct err *err);
 
+/* Between two steps: CANCELLED once the caller's switch or ours is fired. */
+MUST_CHECK int pull_check(struct pull *p, struct err *err);
 /* "digest-mismatch". Return: negative. */
 int pull_mismatch(struct pull *p, const char *what, const uint8_t want[SHA256_BYTES],
 		  const uint8_t found[SHA256_BYTES], struct err *err);

@@ -64,7 +64,7 @@ static void tell(struct fetch *f)
 
 static int take(struct fetch *f, const uint8_t *data, size_t len, struct err *err)
 {
-	if (cancel_check(f->p->cancel, err) < 0)
+	if (pull_check(f->p, err) < 0)
 		return -err->code;
 	if (f->bad.code != ERR_NONE) {
 		layer_hash(f->w, data, len);
@@ -176,7 +176,7 @@ static int download(struct fetch *f, const struct registry_sink *sink, struct er
 
 	while (!take_turn(s)) {
 		(void)poll(&wait, 1, PAUSE_MS);
-		if (cancel_check(f->p->cancel, err) < 0)
+		if (pull_check(f->p, err) < 0)
 			return -err->code;
 	}
 	digest_text(f->l->digest.b, text);
@@ -261,7 +261,7 @@ static int make(struct pull *p, struct pull_layer *l, struct err *err)
 		layer_drop(p->run, &layer);
 		return r;
 	}
-	if (cancel_check(p->cancel, err) < 0 ||
+	if (pull_check(p, err) < 0 ||
 	    layer_publish_made(p->run, &layer, p->options->force, err) < 0) {
 		layer_drop(p->run, &layer);
 		return -err->code;
@@ -286,7 +286,7 @@ static int become_maker(struct pull *p, struct pull_layer *l, bool *ret_waited, 
 			pull_tell(p, PULL_LAYER_WAITING, l, NULL, 0, l->size, NULL);
 		*ret_waited = true;
 		(void)poll(&wait, 1, PAUSE_MS);
-		if (cancel_check(p->cancel, err) < 0)
+		if (pull_check(p, err) < 0)
 			return -err->code;
 	}
 	return r < 0 ? err_sys(err, -r, "locking a layer") : 0;
@@ -313,7 +313,7 @@ int pull_one_layer(struct pull *p, struct pull_layer *l, struct err *err)
 	bool waited;
 	int r = 0;
 
-	if (cancel_check(p->cancel, err) < 0 || become_maker(p, l, &waited, err) < 0)
+	if (pull_check(p, err) < 0 || become_maker(p, l, &waited, err) < 0)
 		return -err->code;
 	if ((p->options->force && !waited) || !pull_has_layer(p, l))
 		r = make(p, l, err);

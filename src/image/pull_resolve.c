@@ -70,7 +70,7 @@ static int get_document(struct pull *p, const struct wanted *w, struct buf *ret,
 		AUTO(buf_done) struct buf doc = { 0 };
 		AUTO_FREE char *type = NULL;
 
-		if (cancel_check(p->cancel, err) < 0 || fetch_once(p, w, &doc, &type, err) < 0)
+		if (pull_check(p, err) < 0 || fetch_once(p, w, &doc, &type, err) < 0)
 			return -err->code;
 		if (check(p, w, &doc, err) == 0) {
 			*ret = doc;
@@ -107,7 +107,7 @@ static int get_config(struct pull *p, struct err *err)
 	for (;;) {
 		buf_done(&p->config_doc);
 		buf_init(&p->config_doc, d->size);
-		if (cancel_check(p->cancel, err) < 0 ||
+		if (pull_check(p, err) < 0 ||
 		    registry_blob(p->registry, text, 0, d->size, &sink, err) < 0)
 			return -err->code;
 		if (check(p, &w, &p->config_doc, err) == 0)

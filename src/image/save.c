@@ -371,11 +371,12 @@ static void save_done_auto(struct save *s)
 int image_save(struct store_run *run, struct save_image *images, size_t n_images,
 	       const struct save_options *options, int fd, struct err *err)
 {
-	AUTO(save_done) struct save s = { .run = run, .o = options, .out = { .fd = fd } };
+	AUTO(save_done) struct save s = { .run = run, .o = options };
 	int r;
 
 	for (size_t i = 0; i < n_images; i++)
 		images[i].saved_digest = NULL;
+	tar_out_init(&s.out, fd, run->cancel);
 	r = save_start(&s, err);
 	for (size_t i = 0; r == 0 && i < n_images; i++)
 		r = save_one(&s, &images[i], err);

@@ -53,7 +53,7 @@ static ssize_t source_read(void *user, void *buf, size_t len, struct err *err)
 	ssize_t n;
 
 	if (cancel_check(src->s->run->cancel, err) < 0)
-		return -err->code;
+		return -(ssize_t)err->code;
 	n = io_read_full(src->fd, buf, len);
 	if (n < 0)
 		return err_sys(err, (int)-n, "reading a layer");
@@ -205,7 +205,7 @@ static int not_exact(const struct sha *original, struct err *err)
 
 	err_set(err, ERR_INVALID,
 		"the image would get another digest: its compressed layers are not kept\n"
-		"leave out --exact, or set images.keep_blobs in config.json and pull it again");
+		"leave out --exact, or set images.keep_blobs in config.json and pull it with -f");
 	err_reason(err, "digest-changes");
 	digest_text(original->b, text);
 	return err_detail(err, ERR_NR_IMAGE, text);

@@ -103,6 +103,11 @@ int store_open(int home_fd, const struct image_limits *limits, struct store **re
 	return 0;
 }
 
+void store_keep_blobs(struct store *s, bool keep)
+{
+	s->keep_blobs = keep;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

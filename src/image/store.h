@@ -17,6 +17,7 @@
 struct store {
 	int dir_fd; /* MSB_HOME/images */
 	struct image_limits limits;
+	bool keep_blobs;	 /* layers as they came are kept too, if they were compressed */
 	atomic_uint n_downloads; /* of layers, by all pulls of this store */
 };
 

@@ -183,6 +183,11 @@ bool stream_is_compressed(const struct stream *s)
 	return s->form == GZIP || s->form == ZSTD;
 }
 
+bool stream_is_known(const struct stream *s)
+{
+	return s->form != UNKNOWN;
+}
+
 int stream_finish(struct stream *s, struct err *err)
 {
 	if (s->form == UNKNOWN && start(s, err) < 0)

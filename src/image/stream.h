@@ -28,7 +28,8 @@ DEFINE_AUTO(struct stream *, stream_free);
 /* @err: INVALID (damaged, too long), or what @out said */
 MUST_CHECK int stream_feed(struct stream *s, const uint8_t *data, size_t len, struct err *err);
 MUST_CHECK int stream_finish(struct stream *s, struct err *err);
-/* Known when the first bytes come out. */
+/* Known when the first bytes come out, as stream_is_known() says. */
 bool stream_is_compressed(const struct stream *s);
+bool stream_is_known(const struct stream *s);
 
 #endif /* IMAGE_STREAM_H */

@@ -2,14 +2,19 @@
 #include "image/tar_write.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/cancel.h"
 #include "base/io.h"
 
 #define TAR_BLOCK  512u
 #define NAME_BYTES 100
 #define OCTAL_MAX  077777777777ull /* what 11 octal digits can say */
+#define PIPE_BYTES 4096u /* PIPE_BUF of Linux: what a pipe has room for when poll() says so */
 
 /* The header of old GNU tar, in which a number that is too long for its digits is binary. */
 struct tar_head {
@@ -26,11 +31,41 @@ struct tar_head {
 };
 static_assert(sizeof(struct tar_head) == TAR_BLOCK, "one block");
 
+/* To a reader that may be slow or dead: never more than fits, so that the switch ends the wait. */
+static int put_slowly(struct tar_out *t, const uint8_t *data, size_t len, struct err *err)
+{
+	while (len > 0) {
+		struct pollfd p = { .fd = t->fd, .events = POLLOUT };
+		size_t n = len < PIPE_BYTES ? len : PIPE_BYTES;
+		ssize_t done;
+
+		if (cancel_poll(t->cancel, &p, 1, -1, err) < 0)
+			return -(int)err->code;
+		done = write(t->fd, data, n);
+		if (done < 0 && errno != EINTR && errno != EAGAIN)
+			return err_sys(err, errno, "writing the archive");
+		data += done > 0 ? done : 0;
+		len -= done > 0 ? (size_t)done : 0;
+	}
+	return 0;
+}
+
 static int put(struct tar_out *t, const void *data, size_t len, struct err *err)
 {
-	int r = io_write_full(t->fd, data, len);
+	int r;
 
+	if (!t->is_file)
+		return put_slowly(t, data, len, err);
+	r = io_write_full(t->fd, data, len);
 	return r < 0 ? err_sys(err, -r, "writing the archive") : 0;
+}
+
+void tar_out_init(struct tar_out *t, int fd, const struct cancel *cancel)
+{
+	struct stat st;
+
+	*t = (struct tar_out){ .fd = fd, .cancel = cancel };
+	t->is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static void put_size(struct tar_head *h, uint64_t size)

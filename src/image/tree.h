@@ -91,13 +91,17 @@ struct tree_dentry {
 	char name[]; /* ends with NUL */
 };
 
+struct cancel;
+
 struct tree {
 	struct arena *arena; /* borrowed */
 	struct tree_inode *root;
 	struct tree_dentry **hash;
 	size_t n_hash; /* a power of two */
 	size_t n_dentries;
-	uint64_t max_entries;	   /* of a layer */
+	uint64_t max_entries; /* of a layer */
+	/* Ends reading, merging and writing it: CANCELLED, -ECANCELED. Borrowed; NULL: nothing does. */
+	const struct cancel *cancel;
 	struct tree_inode **links; /* placeholders of hard links, in order */
 	size_t n_links, cap_links;
 	unsigned n_warnings;

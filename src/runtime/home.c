@@ -114,6 +114,8 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	if (r == 0)
 		r = store_open(home->fd, &home->settings.limits, &home->store, err);
 	if (r == 0)
+		store_keep_blobs(home->store, home->settings.keep_blobs);
+	if (r == 0)
 		r = state_open(home->path, &home->state, err);
 	if (r == 0)
 		r = home_reconcile(home, err);

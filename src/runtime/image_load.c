@@ -22,10 +22,39 @@ static void put_images(struct json_out *o, const struct load_result *result, con
 	json_put_u64(o, "warnings", result->n_warnings);
 }
 
+int home_image_bring_in(struct home *home, struct store_run *run, int fd, const char *what,
+			const struct load_options *options, const char *name,
+			struct load_result *ret_result, struct err *err)
+{
+	AUTO(load_result_done) struct load_result result = { 0 };
+	int r = home_settings_check(home, err); /* it has limits of images */
+
+	if (r < 0)
+		return r;
+	r = image_load(run, fd, what, options, &result, err);
+	if (r < 0)
+		return err->number
+			       ? r
+			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
+	for (size_t i = 0; r == 0 && i < result.n_images; i++) {
+		const char *const one[] = { name, NULL };
+		char *const *own = result.images[i].names;
+
+		r = home_image_record(home, run, &result.images[i],
+				      name ? one : (const char *const *)own, err);
+	}
+	if (r < 0)
+		return r;
+	*ret_result = result;
+	result = (struct load_result){ 0 };
+	return 0;
+}
+
 /* Read the archive and record what is in it; the run that holds it is closed at the end. */
 static int load(struct home *home, int fd, const char *what, const char *full,
 		const struct call *call, char **ret_json, struct err *err)
 {
+	const struct load_options options = { .one = full };
 	AUTO(store_run_close) struct store_run *run = NULL;
 	AUTO(load_result_done) struct load_result result = { 0 };
 	AUTO(buf_done) struct buf b = { 0 };
@@ -33,21 +62,7 @@ static int load(struct home *home, int fd, const char *what, const char *full,
 	int r = store_run_open(home->store, call_cancel(call), &run, err);
 
 	if (r == 0)
-		r = image_load(run, fd, what, &result, err);
-	if (r < 0)
-		return err->number
-			       ? r
-			       : err_detail(err, err->code == ERR_INVALID ? ERR_NR_IMAGE : 0, what);
-	if (full && result.n_images != 1)
-		return err_set(err, ERR_INVALID, "'%s' holds %zu images, so one name does not fit",
-			       what, result.n_images);
-	for (size_t i = 0; r == 0 && i < result.n_images; i++) {
-		const char *const one[] = { full, NULL };
-		char *const *own = result.images[i].names;
-
-		r = home_image_record(home, run, &result.images[i],
-				      full ? one : (const char *const *)own, err);
-	}
+		r = home_image_bring_in(home, run, fd, what, &options, full, &result, err);
 	if (r < 0)
 		return r;
 	buf_init(&b, LIST_MAX);

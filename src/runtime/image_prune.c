@@ -121,6 +121,16 @@ static int what_would_go(struct removal *rm, const struct image_rows *u, struct 
 	return 0;
 }
 
+/* Copies of disk images are made from what is elsewhere, as unused images are. */
+static int prune_copies(struct removal *rm, uint64_t before, bool dry_run, struct err *err)
+{
+	uint64_t bytes = 0;
+	int r = root_disk_prune(rm->home, before, dry_run, &bytes, err);
+
+	rm->bytes += bytes;
+	return r;
+}
+
 int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 		     const struct call *call, char **ret_json, struct err *err)
 {
@@ -150,6 +160,8 @@ int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 	json_put_end(&o);
 	if (r >= 0 && !dry_run)
 		r = removal_sweep(&rm, call, err);
+	if (r >= 0)
+		r = prune_copies(&rm, now - age, dry_run, err);
 	json_put_u64(&o, "bytes", rm.bytes);
 	json_put_bool(&o, "dry_run", dry_run);
 	json_put_end(&o);

@@ -220,9 +220,14 @@ int home_image_open(struct home *home, struct store_run *run, const char *text,
 		    const struct pull_how *how, const struct call *call, struct image **ret_image,
 		    char **ret_digest, struct err *err)
 {
+	AUTO_FREE char *imported = NULL;
 	struct state_image row = { 0 };
-	int r = home_image_get(home, text, how, call, &row, NULL, err);
+	int r = import_image(home, run, text, &imported, err);
 
+	if (r > 0)
+		r = home_image_find(home, imported, &row, err);
+	else if (r == 0)
+		r = home_image_get(home, text, how, call, &row, NULL, err);
 	if (r == 0)
 		r = image_hold(run, row.manifest_digest, err);
 	if (r == 0)

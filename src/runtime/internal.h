@@ -62,8 +62,6 @@ MUST_CHECK int spec_parse_root_disk(const struct json_at *root, struct spec *s, 
 void spec_put_root(struct json_out *o, const struct spec *s);
 /* The size of a managed disk that the spec does not give; a disk image brings its own. */
 void spec_default_size(struct spec *s);
-/* It begins as a path does, which no name can. */
-bool spec_path_local(const char *path);
 
 /* ---- home.c ---- */
 
@@ -196,9 +194,30 @@ MUST_CHECK int home_image_record(struct home *home, struct store_run *run,
 MUST_CHECK int home_image_record_again(struct home *home, struct store_run *run,
 				       struct state_image *row, const struct image_files *known,
 				       struct err *err);
+/* Load an archive and record its images, under @name (full) instead of their own if it is given. */
+MUST_CHECK int home_image_bring_in(struct home *home, struct store_run *run, int fd,
+				   const char *what, const struct load_options *options,
+				   const char *name, struct load_result *ret_result,
+				   struct err *err);
 /* Its files as they were recorded; none: not known. */
 MUST_CHECK int home_image_known(struct home *home, const char *manifest_digest,
 				struct image_files *ret_files, struct err *err);
+
+/* ---- import.c: images that are files ---- */
+
+/* Does the file begin as a tar archive, plain or compressed? */
+bool import_is_archive(const char *path);
+/* Make the path in "oci:DIR", "docker-archive:FILE" and "oci-archive:FILE" absolute. */
+MUST_CHECK int import_resolve(char **text, const char *user_dir, struct err *err);
+/**
+ * import_image() - Load the image that such a text means
+ * @ret_digest:	Of its manifest; owned by the caller
+ * @err:	PATH_NOT_FOUND; IMAGE: it holds none or several, or what is asked for is not there
+ *
+ * Return: 1; 0: the text means something else; negative.
+ */
+MUST_CHECK int import_image(struct home *home, struct store_run *run, const char *text,
+			    char **ret_digest, struct err *err);
 
 /* ---- image_prune.c ---- */
 
@@ -238,12 +257,15 @@ static inline void root_disk_done_auto(struct root_disk *d)
  * Open it, and fill in what the spec leaves to its content: its format for ever. @err: as
  * disk_image_open() and disk_root_find().
  */
-MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, struct root_disk *ret_disk,
-			      struct err *err);
+MUST_CHECK int root_disk_open(struct home *home, struct spec *spec, const struct call *call,
+			      struct root_disk *ret_disk, struct err *err);
 
-/* Unpacked copies of disk images that no sandbox uses; @dry_run: only what they take. */
-MUST_CHECK int root_disk_prune(struct home *home, bool dry_run, uint64_t *ret_bytes,
-			       struct err *err);
+/*
+ * Delete unpacked copies of disk images that no sandbox uses, last used at @until_ns since the epoch or
+ * before; @dry_run: only tell what they take.
+ */
+MUST_CHECK int root_disk_prune(struct home *home, uint64_t until_ns, bool dry_run,
+			       uint64_t *ret_bytes, struct err *err);
 
 /* For whom a file for what the guest writes is opened; all borrowed. */
 struct upper_request {

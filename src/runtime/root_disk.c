@@ -59,14 +59,15 @@ static int open_cache(struct home *home, int *ret_fd, struct err *err)
 	return 0;
 }
 
-int root_disk_prune(struct home *home, bool dry_run, uint64_t *ret_bytes, struct err *err)
+int root_disk_prune(struct home *home, uint64_t until_ns, bool dry_run, uint64_t *ret_bytes,
+		    struct err *err)
 {
 	AUTO_CLOSE int cache = -1;
 	int r = open_cache(home, &cache, err);
 
 	if (r < 0)
 		return r;
-	r = disk_cache_prune(cache, dry_run, ret_bytes);
+	r = disk_cache_prune(cache, until_ns, dry_run, ret_bytes);
 	return r < 0 ? err_sys(err, -r, "read '%s/%s'", home->path, CACHE_DIR) : 0;
 }
 
@@ -111,8 +112,8 @@ static int settle(struct spec *spec, struct root_disk *d, struct err *err)
 	return grow(spec, d, err);
 }
 
-int root_disk_open(struct home *home, struct spec *spec, struct root_disk *ret_disk,
-		   struct err *err)
+int root_disk_open(struct home *home, struct spec *spec, const struct call *call,
+		   struct root_disk *ret_disk, struct err *err)
 {
 	struct disk_request req = { .path = spec->image, .direct = spec->root == SPEC_ROOT_DIRECT };
 	AUTO(root_disk_done) struct root_disk d = { 0 };

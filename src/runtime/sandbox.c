@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/num.h"
+#include "image/platform.h"
 #include "runtime/internal.h"
 
 /* What a create has made so far and must undo. */
@@ -300,14 +301,30 @@ static char *kept_image(const struct creation *c)
 	return digest;
 }
 
+/* An image for other machines can be looked at and saved, not run. */
+static int check_architecture(const struct creation *c, struct err *err)
+{
+	struct platform host;
+
+	if (platform_parse(NULL, &host, err) < 0)
+		return -(int)err->code;
+	if (platform_rank(&host, NULL, c->image->architecture, NULL) >= 0)
+		return 0;
+	err_set(err, ERR_INVALID, "image '%s' is for %.32s, and this host is %s", c->spec.image,
+		c->image->architecture, host.arch);
+	err_reason(err, "platform-unavailable");
+	return err_detail(err, ERR_NR_IMAGE, c->spec.image);
+}
+
 static int open_image(struct creation *c, struct err *err)
 {
 	AUTO_FREE char *kept = kept_image(c);
 	int r = store_run_open(c->home->store, call_cancel(c->call), &c->run, err);
 
-	return r < 0 ? r
-		     : home_image_open(c->home, c->run, kept ? kept : c->spec.image, &c->spec.pull,
-				       c->call, &c->image, &c->image_digest, err);
+	if (r == 0)
+		r = home_image_open(c->home, c->run, kept ? kept : c->spec.image, &c->spec.pull,
+				    c->call, &c->image, &c->image_digest, err);
+	return r < 0 ? r : check_architecture(c, err);
 }
 
 /* Everything that can be wrong without anything made yet. */
@@ -316,7 +333,7 @@ static int prepare(struct creation *c, const char *text, struct err *err)
 	int r = home_spec_parse(c->home, text, &c->spec, err);
 
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_DISK)
-		r = root_disk_open(c->home, &c->spec, &c->disk, err);
+		r = root_disk_open(c->home, &c->spec, c->call, &c->disk, err);
 	if (r == 0 && c->spec.image_kind == SPEC_IMAGE_OCI)
 		r = open_image(c, err);
 	if (r < 0 && !err->stage[0])

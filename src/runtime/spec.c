@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "image/arg.h"
 #include "json/json.h"
 #include "runtime/internal.h"
 
@@ -327,7 +328,7 @@ static int parse_mount(const struct json_at *at, const char *target, struct spec
 	r = keys_check(at, mount_keys, mount_later, err);
 	if (r == 0)
 		r = copy_str(at, "bind", &m->source, err);
-	if (r == 0 && (!m->source || !spec_path_local(m->source)))
+	if (r == 0 && (!m->source || !path_is_local(m->source)))
 		return json_complain(at, err, "'bind' must be the path of a folder");
 	m->nodev = true;
 	if (r == 0)

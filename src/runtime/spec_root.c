@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "image/arg.h"
 #include "runtime/internal.h"
 
 #define MIN_ROOT_MIB	 64
@@ -23,26 +24,6 @@ static const char *const root_keys[] = { "kind", "size_mib", "path", "format", "
 static const char *const image_keys[] = { "oci",       "bind",	 "disk", "format",
 					  "partition", "fstype", NULL };
 static const char *const nothing_later[] = { NULL };
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), n = strlen(end);
-
-	return len > n && strcmp(text + len - n, end) == 0;
-}
-
-/* A path by its looks; docs/api/spec.md. */
-bool spec_path_local(const char *path)
-{
-	return path[0] == '/' || strncmp(path, "./", 2) == 0 || strncmp(path, "../", 3) == 0 ||
-	       strncmp(path, "~/", 2) == 0 || strcmp(path, ".") == 0 || strcmp(path, "..") == 0;
-}
-
-static bool image_looks_local(const char *image)
-{
-	return spec_path_local(image) ||
-	       (!strchr(image, '/') && (ends_with(image, ".qcow2") || ends_with(image, ".raw")));
-}
-
 /* A type of file system that can be the root. */
 static int get_fstype(const struct json_at *at, const char **ret, struct err *err)
 {
@@ -111,7 +92,7 @@ int spec_parse_image(const struct json_at *root, struct spec *s, struct err *err
 	}
 	if (json_is_string(at.value)) {
 		r = copy_str(root, "image", &s->image, err);
-		if (r == 0 && image_looks_local(s->image))
+		if (r == 0 && image_arg_is_local(s->image))
 			s->image_kind = SPEC_IMAGE_PATH;
 	} else {
 		r = parse_image_object(&at, s, err);
@@ -221,13 +202,16 @@ static void replace_path(char **path, char *real)
 }
 
 /* What a path as image is, which its text did not tell. */
-static int check_image(struct spec *s, bool is_folder, struct err *err)
+static int check_image(struct spec *s, const char *path, bool is_folder, struct err *err)
 {
 	if (s->image_kind == SPEC_IMAGE_PATH)
 		s->image_kind = is_folder ? SPEC_IMAGE_BIND : SPEC_IMAGE_DISK;
 	if (s->image_kind == SPEC_IMAGE_BIND && !is_folder)
 		err_set(err, ERR_INVALID,
 			"'%s' is not a folder; an archive is loaded first: msb load -i %s",
+			s->image, s->image);
+	else if (s->image_kind == SPEC_IMAGE_DISK && !is_folder && import_is_archive(path))
+		err_set(err, ERR_INVALID, "'%s' is an archive; load it first: msb load -i %s",
 			s->image, s->image);
 	else if (s->image_kind == SPEC_IMAGE_DISK && is_folder)
 		err_set(err, ERR_INVALID, "disk image '%s' is a folder", s->image);
@@ -250,7 +234,7 @@ static int resolve_image(struct spec *s, const char *home_dir, struct err *err)
 			     &st, err);
 
 	if (r == 0)
-		r = check_image(s, S_ISDIR(st.st_mode), err);
+		r = check_image(s, real, S_ISDIR(st.st_mode), err);
 	if (r == 0)
 		replace_path(&s->image, TAKE_PTR(real));
 	if (s->image_kind == SPEC_IMAGE_BIND)
@@ -282,6 +266,8 @@ int spec_resolve(struct spec *spec, const char *home_dir, struct err *err)
 
 	if (spec->image_kind != SPEC_IMAGE_OCI)
 		r = resolve_image(spec, home_dir, err);
+	else
+		r = import_resolve(&spec->image, home_dir, err);
 	if (r == 0 && spec->root_path)
 		r = resolve_path(spec->root_path, home_dir, "root disk", &root, &st, err);
 	if (r == 0 && root)

@@ -37,7 +37,7 @@ static int open_piece(const struct launch_extent *e, int fd, int layer, struct b
 	int r = 0;
 
 	if (e->format == LAUNCH_QCOW2) {
-		r = qcow2_open(fd, "of the root", &q, err);
+		r = qcow2_open(fd, "root", &q, err);
 		base = r == 0 ? qcow2_block(q) : NULL;
 	} else if (fstat(fd, &st) < 0) {
 		r = err_sys(err, errno, "look at the disk image");

@@ -12,6 +12,7 @@ from library import END, PROGRESS, SANDBOX, Call, CallError, Library
 
 CANCELLED, TIMEOUT, INVALID = 1100, 700, 200
 FORCE = 1
+IMAGE = 2
 
 
 @pytest.fixture
@@ -152,6 +153,28 @@ def test_a_load_from_a_silent_pipe_ends(home, library, context):
     refused(TIMEOUT, library, "image_load", context, reader, b"a pipe", None, call, None)
     os.close(reader)
     os.close(writer)
+
+
+def test_a_save_to_a_pipe_that_nobody_reads_ends(home, library, context):
+    reader, writer = os.pipe()
+    names = (ctypes.c_char_p * 2)(b"busybox", None)
+    call = ctypes.byref(Call(timeout_ms=1000))
+    refused(TIMEOUT, library, "save", context, IMAGE, names, None, writer, None, call, None)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_save_tells_what_it_has_saved(home, library, context, tmp_path):
+    names = (ctypes.c_char_p * 2)(b"busybox", None)
+    path = str(tmp_path / "a.tar").encode()
+    saved = json.loads(library.text("save", context, IMAGE, names, path, -1, None, None))["images"]
+    assert saved[0]["references"] == ["docker.io/library/busybox:latest"]
+    assert saved[0]["digest"] == saved[0]["saved_digest"]
+    options = b'{"format": "docker"}'
+    saved = json.loads(library.text("save", context, IMAGE, names, path, -1, options, None))["images"]
+    assert saved[0]["saved_digest"] is None
+    refused(INVALID, library, "save", context, SANDBOX, names, path, -1, None, None, None)
+    refused(INVALID, library, "save", context, IMAGE, names, path, -1, b'{"fromat": "oci"}', None, None)
 
 
 def test_a_stream_has_a_switch(library, sandbox):

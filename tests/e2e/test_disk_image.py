@@ -62,8 +62,11 @@ def images(tree, tmp_path_factory):
             ("c512.qcow2", "-o", "cluster_size=512"),
             ("c2m.qcow2", "-o", "cluster_size=2M"),
             ("deflate.qcow2", "-c"),
-            ("zstd.qcow2", "-c", "-o", "compression_type=zstd")):
+            ("zstd.qcow2", "-c", "-o", "compression_type=zstd"),
+            ("reserved.qcow2", "-o", "preallocation=metadata"),
+            ("snapshot.qcow2", "-o", "lazy_refcounts=on")):
         tool("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *options, raw, d / name)
+    tool("qemu-img", "snapshot", "-c", "before", d / "snapshot.qcow2")
     return d
 
 
@@ -89,7 +92,7 @@ EFI = "C12A7328-F81F-11D2-BA4B-00C93EC93B3B"
 
 
 @pytest.mark.parametrize("name", ["root.raw", "v3.qcow2", "v2.qcow2", "c512.qcow2", "c2m.qcow2",
-                                  "deflate.qcow2", "zstd.qcow2"])
+                                  "deflate.qcow2", "zstd.qcow2", "reserved.qcow2", "snapshot.qcow2"])
 def test_each_format_boots_and_stays_as_it_is(home, images, tree, name):
     before = digest(images / name)
     r = home.run("run", images / name, "--", "sh", "-c",
@@ -109,6 +112,27 @@ def test_an_image_is_unpacked_once(home, images):
     assert home.run("run", images / "zstd.qcow2", "--", "true").returncode == 0
     assert {p.name: p.stat().st_ino for p in disks.iterdir()} == first
     assert all(name.endswith(".raw") for name in first)
+
+
+def test_prune_takes_copies_that_nobody_uses(home, images):
+    p = home.start("run", images / "deflate.qcow2", "--", "sh", "-c", "echo up; read x; sha256sum /bin/busybox",
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "up\n"
+    assert home.run("run", images / "zstd.qcow2", "--", "true").returncode == 0
+    in_use = {q.stat().st_ino for q in home.path.glob("images/disks/*")} & opened(home)
+    assert home.run("image", "prune", "-y", "--older-than", "1h").returncode == 0
+    assert len(list(home.path.glob("images/disks/*"))) >= 2
+    assert home.run("image", "prune", "-y").returncode == 0
+    assert {q.stat().st_ino for q in home.path.glob("images/disks/*")} == in_use
+    assert len(in_use) == 1
+    assert "busybox" in p.communicate("go\n", timeout=60)[0]
+
+
+def opened(home):
+    """Inode numbers of the files of this home that a process holds open."""
+    return {os.stat(f"/proc/{pid}/fd/{fd}").st_ino for pid in home.processes()
+            for fd in os.listdir(f"/proc/{pid}/fd")
+            if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(f"{home.path}/")}
 
 
 def test_two_that_need_the_same_copy(home, images, tmp_path):
@@ -319,6 +343,9 @@ def test_hostile_qcow2_images(home, images, tmp_path):
     bad.unlink()
     tool("qemu-img", "create", "-f", "qcow2", "-o", f"data_file={tmp_path / 'data'}", bad, "64M")
     refused("external data file", "qemu-img convert -O qcow2")
+    bad.unlink()
+    tool("qemu-img", "create", "-f", "qcow2", "-o", "extended_l2=on", bad, "64M")
+    refused("extended L2 entries", "qemu-img convert -O qcow2")
     l1 = struct.unpack_from(">Q", good.read_bytes(), 40)[0]
     l2 = struct.unpack_from(">Q", good.read_bytes(), l1)[0] & 0xfffffffffffe00
     end = good.stat().st_size + 512 & ~511
@@ -327,7 +354,8 @@ def test_hostile_qcow2_images(home, images, tmp_path):
             ((24, ">Q", 1 << 62), "above 16 TiB"),
             ((36, ">I", 1), "l1_size"),
             ((20, ">I", 63), "cluster_bits"),
-            ((32, ">I", 1), "crypt_method"),
+            ((32, ">I", 1), "is encrypted (crypt_method)"),
+            ((32, ">I", 2), "is encrypted (crypt_method)"),
             ((72, ">Q", 1 << 50), "incompatible_features"),
             ((40, ">Q", end), "past the end"),
             ((l1, ">Q", l1), "the L1 table itself"),

@@ -119,7 +119,7 @@ def test_exact_is_an_error_where_the_digest_would_change(home, tmp_path):
         assert r.returncode == 1
         assert "digest" in r.stderr and "images.keep_blobs" in r.stderr
         assert not list(tmp_path.glob("x.tar*"))
-    assert images(home)["docker.io/oci/image:2"] == before
+    assert images(home)["docker.io/oci/image:2"]["digest"] == before["digest"]
 
 
 def test_the_same_bytes_on_every_run(home, tmp_path):
@@ -138,6 +138,48 @@ def test_gzip_is_one_member_that_others_read(home):
     blob = members(data)["blobs/sha256/" + manifest_of(data)["layers"][0]["digest"][7:]]
     assert gzip.decompress(blob) == content
     assert subprocess.run(["gzip", "-dc"], input=blob, capture_output=True, check=True).stdout == content
+
+
+@pytest.fixture
+def keeping(home):
+    """A store that keeps compressed layers."""
+    home.path.mkdir(exist_ok=True)
+    (home.path / "config.json").write_text('{"images": {"keep_blobs": true}}')
+    return home
+
+
+def test_layers_that_are_kept_are_saved_byte_for_byte(keeping, other):
+    data = oci_archive(LAYERS)
+    before = loaded(keeping, data)["docker.io/oci/image:2"]
+    r = ok(keeping.run("save", "oci/image:2", "--exact", text=False))
+    assert b"digest changes" not in r.stderr
+    blobs = {k: v for k, v in members(data).items() if k.startswith("blobs/")}
+    assert {k: v for k, v in members(r.stdout).items() if k.startswith("blobs/")} == blobs
+    assert loaded(other, r.stdout)["docker.io/oci/image:2"]["digest"] == before["digest"]
+    # the same compression is kept too, another one is not
+    assert saved(keeping, "oci/image:2", "--compress", "gzip") == r.stdout
+    r = ok(keeping.run("save", "oci/image:2", "--compress", "zstd", text=False))
+    assert f"digest changes: {before['digest']} -> ".encode() in r.stderr
+
+
+def test_plain_layers_are_not_kept_twice(keeping):
+    loaded(keeping, docker_archive(LAYERS))
+    names = [p.name for p in (keeping.path / "images/blobs/sha256").iterdir()]
+    assert not {sha(x) for x in LAYERS} & set(names) and len(names) == 2
+
+
+def test_a_kept_layer_that_is_damaged(keeping, tmp_path):
+    data = oci_archive(LAYERS)
+    loaded(keeping, data)
+    blob = keeping.path / "images/blobs/sha256" / manifest_of(data)["layers"][0]["digest"][7:]
+    before = blob.stat()
+    raw = bytearray(blob.read_bytes())
+    raw[-1] ^= 1
+    blob.write_bytes(raw)
+    os.utime(blob, ns=(before.st_atime_ns, before.st_mtime_ns))
+    r = keeping.run("save", "oci/image:2", "-o", tmp_path / "x.tar")
+    assert r.returncode == 1 and blob.name in r.stderr
+    assert not list(tmp_path.glob("x.tar*"))
 
 
 def test_annotations_of_the_manifest_stay(home):

@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 	if (home < 0 || in < 0)
 		return 2;
 	if (store_open(home, NULL, &s, &err) < 0 || store_run_open(s, NULL, &run, &err) < 0 ||
-	    image_load(run, in, argv[2], &r, &err) < 0) {
+	    image_load(run, in, argv[2], NULL, &r, &err) < 0) {
 		fprintf(stderr, "%s\n", err.msg);
 		return 1;
 	}

@@ -39,16 +39,18 @@ TEST(what_is_locked_stays)
 	ASSERT_EQ(close(make(dir, "4.raw.new")), 0);
 	ASSERT_EQ(flock(used, LOCK_SH), 0);
 	ASSERT_EQ(flock(making, LOCK_EX), 0);
-	ASSERT_EQ(disk_cache_prune(dir, true, &would), 0);
+	ASSERT_EQ(disk_cache_prune(dir, 1000, false, &did), 0); /* all were used after 1970 */
+	ASSERT_EQ(did, 0);
+	ASSERT_EQ(disk_cache_prune(dir, UINT64_MAX, true, &would), 0);
 	ASSERT_EQ(would, 2 * N);
 	ASSERT(there(dir, "3.raw"));
-	ASSERT_EQ(disk_cache_prune(dir, false, &did), 0);
+	ASSERT_EQ(disk_cache_prune(dir, UINT64_MAX, false, &did), 0);
 	ASSERT_EQ(did, 2 * N);
 	ASSERT(there(dir, "1.raw") && there(dir, "2.raw.new"));
 	ASSERT(!there(dir, "3.raw") && !there(dir, "4.raw.new"));
 	ASSERT_EQ(close(used), 0);
 	ASSERT_EQ(close(making), 0);
-	ASSERT_EQ(disk_cache_prune(dir, false, &did), 0);
+	ASSERT_EQ(disk_cache_prune(dir, UINT64_MAX, false, &did), 0);
 	ASSERT_EQ(did, 2 * N);
 	ASSERT_EQ(close(dir), 0);
 	ASSERT_EQ(rmdir(path), 0);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/io.h"
 #include "image/digest.h"
 #include "image/erofs.h"
@@ -95,7 +96,7 @@ static int load(struct fixture *f, const struct buf *b, struct load_result *r)
 	AUTO_CLOSE int fd = io_memfd("archive", b->data, b->len);
 
 	ASSERT(fd >= 0);
-	return image_load(f->run, fd, "test.tar", r, &f->err);
+	return image_load(f->run, fd, "test.tar", NULL, r, &f->err);
 }
 
 static void add_blob(struct buf *b, const char *hex, const struct buf *data)
@@ -167,6 +168,98 @@ TEST(oci_layout_with_gzip)
 	buf_done(&b);
 	buf_done(&index);
 	free_parts(&p);
+	tear_down(&f);
+}
+
+/* An OCI archive of one image with a packed layer. */
+static void oci_archive(struct buf *b, const struct parts *p)
+{
+	struct buf index;
+
+	buf_init(b, 1 << 20);
+	buf_init(&index, 4096);
+	ASSERT_EQ(buf_addf(&index,
+			   "{\"schemaVersion\":2,\"manifests\":[{\"digest\":\"sha256:%s\","
+			   "\"size\":%zu}]}",
+			   p->manifest_hex, p->manifest.len),
+		  0);
+	add(b, "index.json", '0', index.data, index.len, NULL);
+	add_blob(b, p->raw, &p->packed);
+	add_blob(b, p->manifest_hex, &p->manifest);
+	add_blob(b, p->config_hex, &p->config);
+	finish(b);
+	buf_done(&index);
+}
+
+static bool has_blob(const struct fixture *f, const char *hex)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "images/blobs/sha256/%s", hex);
+	return faccessat(f->home, path, F_OK, 0) == 0;
+}
+
+TEST(kept_layers_are_saved_as_they_came)
+{
+	for (int keep = 0; keep <= 1; keep++) {
+		struct fixture f;
+		struct parts p = { 0 };
+		struct load_result r = { 0 };
+		struct save_image image = { 0 };
+		struct save_options o = { .exact = true };
+		AUTO_CLOSE int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		char want[80];
+		struct buf b;
+
+		set_up(&f);
+		store_keep_blobs(f.store, keep);
+		make_parts(&p, true);
+		oci_archive(&b, &p);
+		ASSERT_EQ(load(&f, &b, &r), 0);
+		ASSERT_EQ(has_blob(&f, p.raw), keep);
+		ASSERT(!has_blob(&f, p.diff_id));
+		(void)snprintf(want, sizeof(want), "sha256:%s", p.manifest_hex);
+		image.manifest_digest = want;
+		ASSERT_EQ(image_save(f.run, &image, 1, &o, null, &f.err) == 0, keep);
+		if (keep)
+			ASSERT_STR(image.saved_digest, want);
+		else
+			ASSERT_STR(f.err.reason, "digest-changes");
+		free(image.saved_digest);
+		load_result_done(&r);
+		buf_done(&b);
+		free_parts(&p);
+		tear_down(&f);
+	}
+}
+
+TEST(a_cancelled_save)
+{
+	struct fixture f;
+	struct parts p = { 0 };
+	struct load_result r = { 0 };
+	struct save_image image = { 0 };
+	struct save_options o = { 0 };
+	AUTO_CLOSE int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	AUTO(cancel_free) struct cancel *cancel = NULL;
+	AUTO(store_run_close) struct store_run *run = NULL;
+	struct buf b;
+
+	set_up(&f);
+	make_parts(&p, true);
+	oci_archive(&b, &p);
+	ASSERT_EQ(load(&f, &b, &r), 0);
+	image.manifest_digest = r.images[0].manifest_digest;
+	ASSERT_EQ(cancel_new(&cancel), 0);
+	ASSERT_EQ(store_run_open(f.store, cancel, &run, &f.err), 0);
+	cancel_fire(cancel);
+	ASSERT(image_save(run, &image, 1, &o, null, &f.err) < 0);
+	ASSERT_EQ(f.err.code, ERR_CANCELLED);
+	ASSERT(image.saved_digest == NULL);
+	load_result_done(&r);
+	buf_done(&b);
+	free_parts(&p);
+	store_run_close(TAKE_PTR(run));
 	tear_down(&f);
 }
 

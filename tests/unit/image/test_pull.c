@@ -730,24 +730,41 @@ TEST(a_layer_that_another_pull_has_under_way)
 	}
 }
 
-TEST(cancelled_in_mid_layer)
+TEST(cancelled_at_any_step)
 {
-	struct fixture f;
-	struct box b = { 0 };
-	const struct twist straight = { 0 };
+	static const struct {
+		const char *name;
+		enum pull_event_type on;
+		unsigned n_layers; /* in the store by then */
+	} cases[] = {
+		{ "resolving", PULL_RESOLVING, 0 },
+		{ "resolved", PULL_RESOLVED, 0 },
+		{ "in mid layer", PULL_LAYER_DOWNLOAD_PROGRESS, 0 },
+		{ "layer is there", PULL_LAYER_DOWNLOAD_COMPLETE, 0 },
+		{ "layer is written", PULL_LAYER_MATERIALIZE_COMPLETE, 1 },
+		{ "merging", PULL_STITCH_WRITING, 1 },
+		{ "merged", PULL_STITCH_COMPLETE, 1 },
+	};
 
-	set_up(&f, NULL);
-	add_layer(&b, "a", 4 << 20, false);
-	put_manifest(&b, &straight, "1");
-	f.on = PULL_LAYER_DOWNLOAD_PROGRESS;
-	f.act = user_cancels;
-	ASSERT(pull(&f) < 0);
-	ASSERT_EQ(f.err.code, ERR_CANCELLED);
-	ASSERT_STR(f.err.reason, "cancelled");
-	ASSERT_EQ(count_files(&f, "layers"), 0);
-	ASSERT_EQ(count_files(&f, "tmp"), 0);
-	free_box(&b);
-	tear_down(&f);
+	for_cases(c, cases) {
+		struct fixture f;
+		struct box b = { 0 };
+		const struct twist straight = { 0 };
+
+		set_up(&f, NULL);
+		add_layer(&b, "a", 4 << 20, false);
+		put_manifest(&b, &straight, "1");
+		f.on = c->on;
+		f.act = user_cancels;
+		ASSERT(pull(&f) < 0);
+		ASSERT_EQ(f.err.code, ERR_CANCELLED);
+		ASSERT_STR(f.err.reason, "cancelled");
+		ASSERT_EQ(count_files(&f, "layers"), c->n_layers);
+		ASSERT_EQ(count_files(&f, "blobs/sha256"), 0);
+		ASSERT_EQ(count_files(&f, "tmp"), 0);
+		free_box(&b);
+		tear_down(&f);
+	}
 }
 
 TEST(a_layer_that_fails_ends_the_others)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "base/cancel.h"
+#include "base/clock.h"
 #include "base/defer.h"
 #include "base/io.h"
 #include "image/tar.h"
@@ -64,12 +66,13 @@ static int read_back(int fd, struct seen *s)
 TEST(what_is_written_can_be_read)
 {
 	AUTO_CLOSE int fd = memfd_create("tar", MFD_CLOEXEC);
-	struct tar_out t = { .fd = fd };
+	struct tar_out t;
 	struct err err = ERR_INIT;
 	static const uint8_t data[1000];
 	struct seen s = { 0 };
 
 	ASSERT(fd >= 0);
+	tar_out_init(&t, fd, NULL);
 	ASSERT_EQ(tar_out_folder(&t, "blobs/", &err), 0);
 	ASSERT_EQ(tar_out_file(&t, "empty", 0, &err), 0);
 	ASSERT_EQ(tar_out_add(&t, data, 0, &err), 0);
@@ -95,25 +98,45 @@ TEST(what_is_written_can_be_read)
 TEST(more_than_eleven_octal_digits)
 {
 	AUTO_CLOSE int fd = memfd_create("tar", MFD_CLOEXEC);
-	struct tar_out t = { .fd = fd };
+	struct tar_out t;
 	struct err err = ERR_INIT;
 	uint64_t size = (8ull << 30) + 77;
 	struct seen s = { 0 };
 
 	ASSERT(fd >= 0);
+	tar_out_init(&t, fd, NULL);
 	ASSERT_EQ(tar_out_file(&t, "large", size, &err), 0);
 	ASSERT(read_back(fd, &s) < 0); /* only the header is there */
 	ASSERT_EQ(s.n, 1);
 	ASSERT_EQ(s.e[0].size, size);
 }
 
+TEST(nobody_reads_and_the_switch_ends_it)
+{
+	AUTO(cancel_free) struct cancel *cancel = NULL;
+	static const uint8_t data[1 << 20];
+	struct err err = ERR_INIT;
+	struct tar_out t;
+	int ends[2];
+
+	ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+	ASSERT_EQ(cancel_new_within(NULL, clock_now_ns() + 10 * NS_PER_MS, &cancel), 0);
+	tar_out_init(&t, ends[1], cancel);
+	ASSERT_EQ(tar_out_file(&t, "more than a pipe holds", sizeof(data), &err), 0);
+	ASSERT(tar_out_add(&t, data, sizeof(data), &err) < 0);
+	ASSERT_EQ(err.code, ERR_TIMEOUT);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 TEST(a_full_device_is_told)
 {
 	AUTO_CLOSE int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	struct tar_out t = { .fd = fd };
+	struct tar_out t;
 	struct err err = ERR_INIT;
 
 	ASSERT(fd >= 0);
+	tar_out_init(&t, fd, NULL);
 	ASSERT(tar_out_end(&t, &err) < 0);
 	ASSERT_EQ(err.sys, ENOSPC);
 }
