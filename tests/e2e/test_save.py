@@ -11,7 +11,7 @@ import tarfile
 
 import pytest
 
-from conftest import Home
+from conftest import Home, eventually, link, listed
 from test_load import add, docker_archive, layer, oci_archive, sha
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -335,6 +335,20 @@ def test_a_file_is_the_old_one_or_a_whole_new_one(home, tmp_path):
     assert link.is_symlink() and tarfile.is_tarfile(out)
     assert out.stat().st_mode & 0o777 == 0o666 & ~old
     assert sorted(p.name for p in tmp_path.glob("*.tar*")) == ["link.tar", "out.tar"]
+
+
+def test_a_killed_save_leaves_nothing(home, tmp_path):
+    loaded(home, docker_archive([layer({"big": os.urandom(24 << 20)})]))
+    out = tmp_path / "out"
+    out.mkdir()
+    p = home.start("save", "test/image:1", "-o", out / "x.tar", "--compress", "gzip")
+    assert eventually(lambda: any(link(f"/proc/{p.pid}/fd/{fd}").startswith(str(out))
+                                  for fd in listed(f"/proc/{p.pid}/fd")))
+    p.kill()
+    p.wait()
+    assert list(out.iterdir()) == []
+    ok(home.run("save", "test/image:1", "-o", out / "x.tar"))
+    assert not list((home.path / "images/tmp").iterdir())
 
 
 def test_the_command_of_the_group_and_a_dash(home):
