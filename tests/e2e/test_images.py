@@ -286,6 +286,9 @@ def test_sandboxes_keep_their_images(home, tmp_path):
     assert old["used_by"] == 2 and old["used_at"]
     assert json.loads(home.run("image", "inspect", "app", "--format", "json").stdout)["sandboxes"] == \
         ["db", "web"]
+    lib = Library()
+    assert [i["image_digest"] for i in json.loads(lib.text("list", lib.open(home), 1, None))] == \
+        [old["digest"]] * 2
     # The name means another image now; a sandbox keeps the one it was created with.
     load(home, archives["new"].read_bytes())
     assert home.run("image", "tag", "test/new:1", "app").returncode == 0
