@@ -677,6 +677,12 @@ def test_own_ca(world):
     assert run.stdout == MANIFEST
 
 
+def test_resume_over_tls(world):
+    server = world.add("r.test")
+    server.fault("/blobs/", drop_after(1_000_000), drop_at_once, status(503), drop_after(10))
+    assert world.get("r.test", "team/app", "blob", server.blob, len(BLOB)).stdout == BLOB
+
+
 def test_certificate_of_another(world):
     world.add("r.test")
     world.proxy.routes["evil.test:443"] = world.proxy.routes["r.test:443"]
