@@ -706,7 +706,7 @@ def test_insecure_server_that_wants_a_client(authority):
     with FakeRegistry(authority.server("localhost", want_client=True)) as r:
         run = get(r.host, "team/app", "manifest", "1")
         failed(run, "registry-unreachable 808", r.host)
-        assert not r.requests and "400" not in said(run)  # plain HTTP was not tried
+        assert not r.requests and " 400" not in said(run)  # plain HTTP was not tried
 
 
 def test_plain_http_needs_insecure(world):
