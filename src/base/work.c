@@ -76,6 +76,7 @@ int work_pool_new(struct loop *loop, unsigned n_threads, struct work_pool **ret_
 	if (!pool->threads)
 		return -ENOMEM;
 	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGXFSZ); /* goes to the thread that writes, and means the process */
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (r == 0 && pool->n_threads < n_threads) {
 		r = pthread_create(&pool->threads[pool->n_threads], NULL, worker, pool);

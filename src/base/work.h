@@ -13,7 +13,7 @@
 struct work_pool;
 
 /**
- * work_pool_new() - Start @n_threads threads, all signals blocked in them
+ * work_pool_new() - Start @n_threads threads, all signals but SIGXFSZ blocked in them
  * @loop:	Where done() runs; borrowed; NULL: done() runs on the worker
  */
 MUST_CHECK int work_pool_new(struct loop *loop, unsigned n_threads, struct work_pool **ret_pool);

@@ -326,7 +326,7 @@ static int collect_l2(struct check *c)
 	return 0;
 }
 
-static int check_l2(const struct check *c, uint64_t offset, bool *packed)
+static int check_l2(const struct check *c, uint64_t offset, struct qcow2_count *count)
 {
 	uint64_t n = 1ull << (c->q->header.cluster_bits - 3);
 	char table[64];
@@ -345,24 +345,25 @@ static int check_l2(const struct check *c, uint64_t offset, bool *packed)
 		    (in_l1(c, place.offset) ||
 		     bsearch(&place.offset, c->l2, c->n_l2, sizeof(*c->l2), compare_u64)))
 			return bad_entry(c, table, i, "names a table as data");
-		*packed |= place.kind == QCOW2_PACKED;
+		count->packed += place.kind == QCOW2_PACKED;
+		count->data += place.kind == QCOW2_DATA;
 	}
 	return 0;
 }
 
-int qcow2_check(struct qcow2 *q, const char *path, bool *ret_packed, struct err *err)
+int qcow2_check(struct qcow2 *q, const char *path, struct qcow2_count *ret_count, struct err *err)
 {
 	AUTO_FREE uint64_t *l2 = calloc((size_t)q->header.l1_used + 1, sizeof(*l2));
 	struct check c = { .q = q, .path = path, .err = err, .l2 = l2 };
-	bool packed = false;
+	struct qcow2_count count = { 0 };
 	int r;
 
 	if (!l2)
 		return err_no_memory(err);
 	r = collect_l2(&c);
 	for (size_t i = 0; r == 0 && i < c.n_l2; i++)
-		r = check_l2(&c, l2[i], &packed);
+		r = check_l2(&c, l2[i], &count);
 	if (r == 0)
-		*ret_packed = packed;
+		*ret_count = count;
 	return r;
 }

@@ -69,13 +69,18 @@ const struct qcow2_header *qcow2_header(const struct qcow2 *q);
 /* Where the cluster that holds @offset of the disk is. -EIO: a table is wrong. */
 MUST_CHECK int qcow2_find(struct qcow2 *q, uint64_t offset, struct qcow2_place *ret_place);
 
+/* Clusters of an image by what they are. */
+struct qcow2_count {
+	uint64_t data, packed;
+};
+
 /**
  * qcow2_check() - Look at all tables once
- * @ret_packed:	There are packed clusters
  * @err:	INVALID, naming the table and the offset that is wrong
  *
  * Beyond the checks of each use: no table is used twice, and none is also data.
  */
-MUST_CHECK int qcow2_check(struct qcow2 *q, const char *path, bool *ret_packed, struct err *err);
+MUST_CHECK int qcow2_check(struct qcow2 *q, const char *path, struct qcow2_count *ret_count,
+			   struct err *err);
 
 #endif /* BLOCK_QCOW2_H */

@@ -47,7 +47,8 @@ struct stat;
  * @image_fd:	Its file, and what stat says of that
  * @ret_fd:	Owned by the caller; O_RDONLY, locked shared
  */
-MUST_CHECK int unpack_qcow2(struct qcow2 *q, const struct disk_request *req, int image_fd,
-			    const struct stat *st, int *ret_fd, struct err *err);
+MUST_CHECK int unpack_qcow2(struct qcow2 *q, const struct qcow2_count *count,
+			    const struct disk_request *req, int image_fd, const struct stat *st,
+			    int *ret_fd, struct err *err);
 
 #endif /* DISKIMG_INTERNAL_H */

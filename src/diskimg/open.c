@@ -135,7 +135,7 @@ static int open_qcow2(const struct disk_request *req, int fd, const struct stat 
 {
 	AUTO(qcow2_free) struct qcow2 *q = NULL;
 	AUTO_CLOSE int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	bool packed = false;
+	struct qcow2_count count = { 0 };
 	uint64_t size;
 	int r;
 
@@ -145,10 +145,10 @@ static int open_qcow2(const struct disk_request *req, int fd, const struct stat 
 	if (r < 0)
 		return r;
 	(void)TAKE_FD(own);
-	r = qcow2_check(q, req->path, &packed, err);
+	r = qcow2_check(q, req->path, &count, err);
 	if (r < 0)
 		return r;
-	if (!packed) {
+	if (count.packed == 0) {
 		d->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 		if (d->fd < 0)
 			return err_sys(err, errno, "open disk image '%s'", req->path);
@@ -157,7 +157,7 @@ static int open_qcow2(const struct disk_request *req, int fd, const struct stat 
 		return 0;
 	}
 	size = qcow2_block(q)->size;
-	r = unpack_qcow2(q, req, fd, st, &d->fd, err);
+	r = unpack_qcow2(q, &count, req, fd, st, &d->fd, err);
 	if (r < 0)
 		return r;
 	d->fd_format = DISK_RAW;

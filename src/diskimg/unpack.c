@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -220,8 +221,40 @@ static int find_or_make(const struct disk_request *req, struct qcow2 *q, int ima
 	}
 }
 
-int unpack_qcow2(struct qcow2 *q, const struct disk_request *req, int image_fd,
-		 const struct stat *st, int *ret_fd, struct err *err)
+/* A small image can stand for a disk that fits nowhere. */
+static int check_space(const struct qcow2 *q, const struct qcow2_count *count,
+		       const struct disk_request *req, struct err *err)
+{
+	uint64_t need = (count->data + count->packed) << qcow2_header(q)->cluster_bits, have;
+	struct statvfs vfs;
+
+	if (fstatvfs(req->cache_fd, &vfs) < 0)
+		return err_sys(err, errno, "unpack disk image '%s'", req->path);
+	have = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+	if (need <= have)
+		return 0;
+	err_set(err, ERR_UNAVAILABLE,
+		"not enough space to unpack disk image '%s': %llu MiB needed, %llu MiB free\n"
+		"see what can go: msb image prune --dry-run",
+		req->path, (unsigned long long)(need >> 20), (unsigned long long)(have >> 20));
+	return err_detail(err, ERR_NR_NO_SPACE, req->path);
+}
+
+/* What a failure of find_or_make() means. */
+static int unpack_failed(const struct disk_request *req, int r, struct err *err)
+{
+	if (r == -ECANCELED)
+		return cancel_check(req->cancel, err);
+	if (r == -EIO)
+		return err_set(err, ERR_INVALID,
+			       "disk image '%s' is damaged: a compressed cluster cannot be read\n"
+			       "look at it: qemu-img check %s",
+			       req->path, req->path);
+	return err_sys(err, -r, "unpack disk image '%s'", req->path);
+}
+
+int unpack_qcow2(struct qcow2 *q, const struct qcow2_count *count, const struct disk_request *req,
+		 int image_fd, const struct stat *st, int *ret_fd, struct err *err)
 {
 	char name[NAME_BYTES];
 	int r;
@@ -230,15 +263,13 @@ int unpack_qcow2(struct qcow2 *q, const struct disk_request *req, int image_fd,
 		       (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
 		       (unsigned long long)st->st_size, (unsigned long long)st->st_mtim.tv_sec,
 		       (unsigned long)st->st_mtim.tv_nsec);
-	r = find_or_make(req, q, image_fd, name, ret_fd);
-	if (r == -ECANCELED)
-		return cancel_check(req->cancel, err);
-	if (r == -EIO)
-		return err_set(err, ERR_INVALID,
-			       "disk image '%s' is damaged: a compressed cluster cannot be read\n"
-			       "look at it: qemu-img check %s",
-			       req->path, req->path);
-	return r < 0 ? err_sys(err, -r, "unpack disk image '%s'", req->path) : 0;
+	r = open_copy(req->cache_fd, name, ret_fd);
+	if (r == -ENOENT) {
+		if (check_space(q, count, req, err) < 0)
+			return -(int)err->code;
+		r = find_or_make(req, q, image_fd, name, ret_fd);
+	}
+	return r < 0 ? unpack_failed(req, r, err) : 0;
 }
 
 static uint64_t used_at(const struct stat *st)

@@ -3,7 +3,12 @@
 
 #include <dlfcn.h>
 
-#define LIBCURL "libcurl.so.4"
+#define LIBCURL	      "libcurl.so.4"
+/*
+ * 7.88: options that an older one would ignore (QUICK_EXIT, PROTOCOLS_STR), and no SIGPIPE from
+ * a TLS connection that was closed.
+ */
+#define LIBCURL_LEAST 0x075800
 
 int curl_load(struct curl *ret_curl, struct err *err)
 {
@@ -13,6 +18,7 @@ int curl_load(struct curl *ret_curl, struct err *err)
 #undef CURL_NAME
 	};
 	void **slots = (void **)ret_curl;
+	const curl_version_info_data *version;
 	void *lib;
 
 	/* Never unloaded: it and the libraries behind it leave handlers for the end of the process. */
@@ -29,6 +35,10 @@ int curl_load(struct curl *ret_curl, struct err *err)
 			return err_set(err, ERR_UNAVAILABLE, LIBCURL " is too old: it has no %s()",
 				       names[i]);
 	}
+	version = ret_curl->curl_version_info(CURLVERSION_NOW);
+	if (version->version_num < LIBCURL_LEAST)
+		return err_set(err, ERR_UNAVAILABLE, LIBCURL " is too old: version %s",
+			       version->version);
 	if (ret_curl->curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		return err_set(err, ERR_UNAVAILABLE, LIBCURL " does not start");
 	return 0;

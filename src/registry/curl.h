@@ -11,6 +11,7 @@
  * it, it would more than double the start-up time of every program that links libmicrosandbox.
  */
 #define CURL_CALLS(X)                                                                              \
+	X(curl_version_info)                                                                       \
 	X(curl_global_init)                                                                        \
 	X(curl_easy_init)                                                                          \
 	X(curl_easy_cleanup)                                                                       \

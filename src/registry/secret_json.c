@@ -9,13 +9,20 @@ static void wipe(json_t *value)
 	json_t *item;
 	size_t i;
 
-	if (json_is_string(value))
+	if (json_is_string(value)) {
 		explicit_bzero((void *)(uintptr_t)json_string_value(value),
 			       json_string_length(value));
-	else if (json_is_object(value))
-		json_object_foreach(value, key, item) wipe(item);
-	else if (json_is_array(value))
-		json_array_foreach(value, i, item) wipe(item);
+	} else if (json_is_object(value)) {
+		json_object_foreach(value, key, item)
+		{
+			wipe(item);
+		}
+	} else {
+		json_array_foreach(value, i, item)
+		{
+			wipe(item);
+		}
+	}
 }
 
 void secret_json_done(struct secret_json *s)

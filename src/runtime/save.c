@@ -2,9 +2,10 @@
 /*
  * DOC: saving to a file
  *
- * The archive is written beside the file under a name of its own, synced, and renamed: the file is the
- * old one or a whole new one at any time.  What is no regular file (a pipe, /dev/null) is written to
- * as it is.
+ * The archive is written to a file without a name in the same folder, synced, given a name of its own and
+ * renamed: the file is the old one or a whole new one at any time, and a kill leaves nothing.  Where
+ * the file system knows no such files it has the name from the beginning.  What is no regular file
+ * (a pipe, /dev/null) is written to as it is.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -146,12 +147,13 @@ static int result_json(const struct selection *s, char **ret_json, struct err *e
 
 struct new_file {
 	char *path, *temporary; /* owned; temporary is NULL: written in place */
+	bool named;		/* the temporary file has its name */
 	int fd;			/* owned */
 };
 
 static void new_file_done_auto(struct new_file *f)
 {
-	if (f->temporary)
+	if (f->named)
 		(void)unlink(f->temporary);
 	if (f->fd >= 0)
 		(void)close(f->fd);
@@ -159,23 +161,26 @@ static void new_file_done_auto(struct new_file *f)
 	free(f->path);
 }
 
-static int new_file_open(const char *path, struct new_file *f, struct err *err)
+/* A file without a name in the folder of @path. -errno: not here. */
+static int open_unnamed(const char *path)
 {
-	struct stat st;
-	char hex[17];
-	int r;
+	AUTO_FREE char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+	int fd;
 
-	/* A link stays one: what it leads to is replaced. */
-	f->path = realpath(path, NULL);
-	if (!f->path)
-		f->path = strdup(path);
-	if (!f->path)
-		return err_no_memory(err);
-	if (stat(f->path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		f->fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-		return f->fd < 0 ? err_sys(err, errno, "writing '%s'", path) : 0;
-	}
-	r = random_hex(hex, sizeof(hex) - 1);
+	if (!folder)
+		return -ENOMEM;
+	if (slash)
+		slash[slash == folder] = '\0';
+	fd = open(slash ? folder : ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_temporary(struct new_file *f, const char *path, struct err *err)
+{
+	char hex[17];
+	int r = random_hex(hex, sizeof(hex) - 1);
+
 	if (r < 0)
 		return err_sys(err, -r, "random number");
 	if (asprintf(&f->temporary, "%s.%s", f->path, hex) < 0) {
@@ -183,22 +188,44 @@ static int new_file_open(const char *path, struct new_file *f, struct err *err)
 		return err_no_memory(err);
 	}
 	/* The mode is that of any new file. */
+	f->fd = open_unnamed(f->path);
+	if (f->fd >= 0)
+		return 0;
 	f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (f->fd < 0) {
-		r = errno;
-		free(TAKE_PTR(f->temporary));
-		return err_sys(err, r, "writing '%s'", path);
-	}
-	return 0;
+	f->named = f->fd >= 0;
+	return f->fd < 0 ? err_sys(err, errno, "writing '%s'", path) : 0;
+}
+
+static int new_file_open(const char *path, struct new_file *f, struct err *err)
+{
+	struct stat st;
+
+	/* A link stays one: what it leads to is replaced. */
+	f->path = realpath(path, NULL);
+	if (!f->path)
+		f->path = strdup(path);
+	if (!f->path)
+		return err_no_memory(err);
+	if (stat(f->path, &st) < 0 || S_ISREG(st.st_mode))
+		return open_temporary(f, path, err);
+	f->fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	return f->fd < 0 ? err_sys(err, errno, "writing '%s'", path) : 0;
 }
 
 static int new_file_commit(struct new_file *f, const char *path, struct err *err)
 {
+	char link[32];
+
 	if (!f->temporary)
 		return 0;
-	if (fsync(f->fd) < 0 || rename(f->temporary, f->path) < 0)
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", f->fd);
+	if (fsync(f->fd) < 0 ||
+	    (!f->named && linkat(AT_FDCWD, link, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) < 0))
 		return err_sys(err, errno, "writing '%s'", path);
-	free(TAKE_PTR(f->temporary));
+	f->named = true;
+	if (rename(f->temporary, f->path) < 0)
+		return err_sys(err, errno, "writing '%s'", path);
+	f->named = false;
 	return 0;
 }
 

@@ -11,12 +11,13 @@ import tarfile
 
 import pytest
 
-from conftest import Home
+from conftest import Home, eventually, link, listed
 from test_load import add, docker_archive, layer, oci_archive, sha
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import mkimg  # noqa: E402
+from registry import Registry  # noqa: E402
 
 BUILTIN = pathlib.Path(os.environ["MSB"]).parent / "libexec/microsandbox/images/busybox.tar"
 LAYERS = [layer({"etc/a": b"first\n", "etc/b": b"lower\n" * 5000}), layer({"etc/b": b"upper\n", "etc/.wh.a": b""})]
@@ -160,6 +161,17 @@ def test_layers_that_are_kept_are_saved_byte_for_byte(keeping, other):
     assert saved(keeping, "oci/image:2", "--compress", "gzip") == r.stdout
     r = ok(keeping.run("save", "oci/image:2", "--compress", "zstd", text=False))
     assert f"digest changes: {before['digest']} -> ".encode() in r.stderr
+
+
+def test_a_pulled_image_is_saved_as_the_registry_has_it(keeping, other, tmp_path):
+    with Registry(tmp_path / "registry") as there:
+        there.push_layers(LAYERS, "app:1")
+        name = f"{there.host}/app:1"
+        ok(keeping.run("pull", "-q", name))
+        before = images(keeping)[name]["digest"]
+    r = ok(keeping.run("save", "--exact", name, text=False))
+    assert before[7:] in str(members(r.stdout).keys())
+    assert loaded(other, r.stdout)[name]["digest"] == before
 
 
 def test_plain_layers_are_not_kept_twice(keeping):
@@ -335,6 +347,20 @@ def test_a_file_is_the_old_one_or_a_whole_new_one(home, tmp_path):
     assert link.is_symlink() and tarfile.is_tarfile(out)
     assert out.stat().st_mode & 0o777 == 0o666 & ~old
     assert sorted(p.name for p in tmp_path.glob("*.tar*")) == ["link.tar", "out.tar"]
+
+
+def test_a_killed_save_leaves_nothing(home, tmp_path):
+    loaded(home, docker_archive([layer({"big": os.urandom(24 << 20)})]))
+    out = tmp_path / "out"
+    out.mkdir()
+    p = home.start("save", "test/image:1", "-o", out / "x.tar", "--compress", "gzip")
+    assert eventually(lambda: any(link(f"/proc/{p.pid}/fd/{fd}").startswith(str(out))
+                                  for fd in listed(f"/proc/{p.pid}/fd")))
+    p.kill()
+    p.wait()
+    assert list(out.iterdir()) == []
+    ok(home.run("save", "test/image:1", "-o", out / "x.tar"))
+    assert not list((home.path / "images/tmp").iterdir())
 
 
 def test_the_command_of_the_group_and_a_dash(home):

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int fd = memfd_create("qcow2", MFD_CLOEXEC);
 	struct err err = ERR_INIT;
 	struct qcow2 *q = NULL;
-	bool packed;
+	struct qcow2_count count;
 
 	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
 		return 0;
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)close(fd);
 		return 0;
 	}
-	IGNORE_RESULT(qcow2_check(q, "fuzz", &packed, &err));
+	IGNORE_RESULT(qcow2_check(q, "fuzz", &count, &err));
 	read_some(q);
 	qcow2_free(q);
 	return 0;

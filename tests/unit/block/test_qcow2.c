@@ -81,7 +81,7 @@ TEST(reads_clusters_and_holes)
 	struct err err = ERR_INIT;
 	struct qcow2 *q = NULL;
 	uint8_t seen[4 * CLUSTER], want[4 * CLUSTER] = { 0 };
-	bool packed = true;
+	struct qcow2_count count = { 9, 9 };
 
 	ASSERT_EQ(open_image(&im, &q, &err), 0);
 	ASSERT_EQ(qcow2_block(q)->size, DISK_SIZE);
@@ -93,8 +93,9 @@ TEST(reads_clusters_and_holes)
 	ASSERT(memcmp(seen, want, sizeof(seen)) == 0);
 	ASSERT_EQ(read_at(q, seen, 512, DISK_SIZE - 512), 0); /* no L2 table */
 	ASSERT(memcmp(seen, want + sizeof(want) - 512, 512) == 0);
-	ASSERT_EQ(qcow2_check(q, "x.qcow2", &packed, &err), 0);
-	ASSERT(!packed);
+	ASSERT_EQ(qcow2_check(q, "x.qcow2", &count, &err), 0);
+	ASSERT_EQ(count.packed, 0);
+	ASSERT_EQ(count.data, 2);
 	qcow2_free(q);
 }
 
@@ -105,7 +106,7 @@ TEST(a_packed_cluster_is_found_not_read)
 	struct qcow2 *q = NULL;
 	struct qcow2_place place;
 	uint8_t seen[512];
-	bool packed = false;
+	struct qcow2_count count = { 0 };
 
 	/* 9 bits of cluster: 61 of offset, one of length. */
 	put64(&im, L2_AT + 16, 1ull << 62 | 1ull << 61 | (DATA_AT + 10));
@@ -115,8 +116,9 @@ TEST(a_packed_cluster_is_found_not_read)
 	ASSERT_EQ(place.offset, DATA_AT + 10);
 	ASSERT_EQ(place.len, 1024 - 10);
 	ASSERT_EQ(read_at(q, seen, 512, 2 * CLUSTER), -EIO);
-	ASSERT_EQ(qcow2_check(q, "x.qcow2", &packed, &err), 0);
-	ASSERT(packed);
+	ASSERT_EQ(qcow2_check(q, "x.qcow2", &count, &err), 0);
+	ASSERT_EQ(count.packed, 1);
+	ASSERT_EQ(count.data, 2);
 	qcow2_free(q);
 }
 
@@ -193,13 +195,13 @@ TEST(an_image_that_ends_anywhere)
 		struct err err = ERR_INIT;
 		struct qcow2 *q = NULL;
 		uint8_t seen[512];
-		bool packed = false;
+		struct qcow2_count count = { 0 };
 
 		im.len = len;
 		if (open_image(&im, &q, &err) < 0)
 			continue;
 		ASSERT(len >= L1_AT + 16);
-		if (qcow2_check(q, "x.qcow2", &packed, &err) == 0)
+		if (qcow2_check(q, "x.qcow2", &count, &err) == 0)
 			ASSERT_EQ(read_at(q, seen, 512, 0), 0);
 		qcow2_free(q);
 	}
@@ -248,11 +250,11 @@ TEST(wrong_tables)
 		struct err err = ERR_INIT;
 		struct qcow2 *q = NULL;
 		uint8_t seen[512];
-		bool packed = false;
+		struct qcow2_count count = { 0 };
 
 		put64(&im, c->at, c->value);
 		ASSERT_EQ(open_image(&im, &q, &err), 0);
-		ASSERT(qcow2_check(q, "x.qcow2", &packed, &err) < 0);
+		ASSERT(qcow2_check(q, "x.qcow2", &count, &err) < 0);
 		if (!strstr(err.msg, c->error))
 			TAP_FAIL("'%s' is not in: %s", c->error, err.msg);
 		ASSERT_EQ(err.code, ERR_INVALID);
