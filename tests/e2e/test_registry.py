@@ -249,7 +249,7 @@ def test_basic(registry):
     text = failed(get_manifest(registry, "--user", "ann", "--secret", "wr0ng"), "registry-auth 501 auth",
                   registry.host, "ann")
     assert "wr0ng" not in text
-    failed(get_manifest(registry), "registry-auth 501 auth", "msb registry login")
+    failed(get_manifest(registry), "registry-auth 501 auth", "manifest '1'", "msb registry login")
 
 
 def test_no_challenge_no_credentials(registry):
