@@ -29,7 +29,7 @@
 #define P_PIDFD 3
 #endif
 
-#define LISTEN_BACKLOG	  128	     /* clients that connect while the monitor is busy */
+#define LISTEN_BACKLOG	  1024	     /* clients that wait for the agent; as many as it takes */
 #define SPEC_MAX	  (1u << 20) /* bytes of an encoded launch spec */
 #define DEADLINE_SLACK_MS 5000 /* the monitor keeps the start deadline and says more about it */
 

@@ -324,6 +324,16 @@ def test_ten_at_once(box):
     assert time.monotonic() - start < 10  # not one after the other
 
 
+def test_two_hundred_at_once(box):
+    streams = [box.exec(f"read x; echo {i} $x", stdin="pipe") for i in range(200)]
+    for s in streams:
+        s.write(b"in\n")
+    for i, s in enumerate(streams):
+        assert s.drain().out[1] == b"%d in\n" % i
+        s.close()
+    assert box.stats()["sessions"] == 0
+
+
 def test_wait_for_pipes(box):
     r, out, _ = box.run({"script": "(sleep 1.5; echo late) &", "wait_for": "pipes"})
     assert out == b"late\n" and not r.pipes_open
