@@ -17,6 +17,7 @@ from test_load import add, docker_archive, layer, oci_archive, sha
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import mkimg  # noqa: E402
+from registry import Registry  # noqa: E402
 
 BUILTIN = pathlib.Path(os.environ["MSB"]).parent / "libexec/microsandbox/images/busybox.tar"
 LAYERS = [layer({"etc/a": b"first\n", "etc/b": b"lower\n" * 5000}), layer({"etc/b": b"upper\n", "etc/.wh.a": b""})]
@@ -160,6 +161,17 @@ def test_layers_that_are_kept_are_saved_byte_for_byte(keeping, other):
     assert saved(keeping, "oci/image:2", "--compress", "gzip") == r.stdout
     r = ok(keeping.run("save", "oci/image:2", "--compress", "zstd", text=False))
     assert f"digest changes: {before['digest']} -> ".encode() in r.stderr
+
+
+def test_a_pulled_image_is_saved_as_the_registry_has_it(keeping, other, tmp_path):
+    with Registry(tmp_path / "registry") as there:
+        there.push_layers(LAYERS, "app:1")
+        name = f"{there.host}/app:1"
+        ok(keeping.run("pull", "-q", name))
+        before = images(keeping)[name]["digest"]
+    r = ok(keeping.run("save", "--exact", name, text=False))
+    assert before[7:] in str(members(r.stdout).keys())
+    assert loaded(other, r.stdout)[name]["digest"] == before
 
 
 def test_plain_layers_are_not_kept_twice(keeping):
