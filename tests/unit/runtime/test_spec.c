@@ -304,7 +304,7 @@ TEST(rlimits_are_kept)
 	AUTO_FREE char *normal = NULL;
 	struct err err = ERR_INIT;
 
-	ASSERT_EQ(spec_parse(text, strlen(text), &spec, &err), 0);
+	ASSERT_EQ(spec_parse(text, strlen(text), NULL, &spec, &err), 0);
 	ASSERT_EQ(spec.n_rlimits, 1);
 	ASSERT(spec.rlimits[0].soft == 10 && spec.rlimits[0].hard == RLIMIT_NONE);
 	ASSERT_EQ(spec_normal(&spec, &normal, &err), 0);
