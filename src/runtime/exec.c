@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,11 +10,15 @@
 int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	AUTO_CLOSE int run_dir =
+		openat(sb->home->run_fd, sb->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct sockaddr_un addr;
 
 	if (fd < 0)
 		return err_sys(err, errno, "make a socket");
-	socket_address(sb->run_dir, "agent.sock", &addr);
+	if (run_dir < 0 && errno != ENOENT)
+		return err_sys(err, errno, "open the folder of '%s'", sb->name);
+	socket_address(run_dir, "agent.sock", &addr);
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
 		if (errno == EAGAIN)
 			return err_set(err, ERR_BUSY,
@@ -36,7 +41,11 @@ int sandbox_exec_parse(struct sandbox *sb, const char *text, struct exec_request
 		.cmd = &sb->cmd,
 		.shell = sb->shell,
 	};
+	/* Reading an image for them costs time: most programs need none of it. */
+	int r = strstr(text, "\"default\"") ? sandbox_know_commands(sb, err) : 0;
 
+	if (r < 0)
+		return r;
 	return exec_parse(text, &defaults, ret_request, ret_collect, err);
 }
 
