@@ -193,11 +193,13 @@ static int convert(struct fetch *f, struct layer *ret, bool *ret_wrong, struct e
 	struct pull_layer *l = f->l;
 	uint8_t raw[SHA256_BYTES];
 	struct err ending = ERR_INIT;
+	char what[64];
 	int r = layer_end(f->w, raw, &ending);
 
+	(void)snprintf(what, sizeof(what), "layer %u of %zu", l->number, f->p->manifest.n_layers);
 	*ret_wrong = memcmp(raw, l->digest.b, SHA256_BYTES) != 0;
 	if (*ret_wrong)
-		return pull_mismatch(f->p, "a layer", l->digest.b, raw, err);
+		return pull_mismatch(f->p, what, l->digest.b, raw, err);
 	if (r < 0 || f->bad.code != ERR_NONE) {
 		*err = f->bad.code != ERR_NONE ? f->bad : ending;
 		return bad_content(l, err);

@@ -10,12 +10,19 @@
 #define RESERVE_BYTES	(1 * GIB)
 #define RESERVE_PERCENT 2
 
-static int disk_full(uint64_t need, uint64_t available, struct err *err)
+/* @need: bytes, 0: not known */
+static int disk_full(uint64_t need, uint64_t available, uint64_t reserve, struct err *err)
 {
+	uint64_t room = available > reserve ? available - reserve : 0;
+	char needed[64] = "";
+
+	if (need > 0)
+		(void)snprintf(needed, sizeof(needed), "%llu MiB needed, ",
+			       (unsigned long long)(need / MIB + 1));
 	err_set(err, ERR_UNAVAILABLE,
-		"disk-full: the image store needs %llu MiB, %llu MiB are free; see: msb df, msb "
-		"image prune",
-		need / MIB + 1, available / MIB);
+		"disk-full: not enough space for the image store: %s%llu MiB free above the reserve of "
+		"%llu MiB\nsee what can go: msb image prune --dry-run",
+		needed, (unsigned long long)(room / MIB), (unsigned long long)(reserve / MIB));
 	(void)err_reason(err, "disk-full");
 	return err_detail(err, ERR_NR_NO_SPACE, NULL);
 }
@@ -44,7 +51,7 @@ int store_check_room(struct store *s, uint64_t need, struct err *err)
 		return err_sys(err, -r, "looking at the file system of the image store");
 	if (available >= reserve && need <= available - reserve)
 		return 0;
-	return disk_full(need + reserve, available, err);
+	return disk_full(need, available, reserve, err);
 }
 
 int store_write_failed(struct store *s, int sys, const char *what, struct err *err)
@@ -54,5 +61,5 @@ int store_write_failed(struct store *s, int sys, const char *what, struct err *e
 	if (sys != ENOSPC && sys != EDQUOT)
 		return err_sys(err, sys, "writing %s", what);
 	IGNORE_RESULT(look(s, &available, &reserve)); /* the numbers are for the message only */
-	return disk_full(reserve, available, err);
+	return disk_full(0, available, reserve, err);
 }

@@ -90,21 +90,21 @@ static int make_bearer(const char *token, char **ret)
 	return -ENOMEM;
 }
 
-static int renew_basic(struct endpoint *e, struct err *err)
+static int renew_basic(struct endpoint *e, const char *what, struct err *err)
 {
 	struct auth *a = &e->auth;
 	AUTO(secret_free) char *header = NULL;
 
 	if (!a->login.password || a->header) /* the same again would be refused again */
-		return tell_refused(e, "login", err);
+		return tell_refused(e, what, err);
 	if (basic_header(a->login.user, a->login.password, &header) < 0)
 		return err_no_memory(err);
 	set_header(a, TAKE_PTR(header), UINT64_MAX);
 	return 0;
 }
 
-static int renew_bearer(struct registry *r, struct endpoint *e, struct http_answer *answer,
-			struct err *err)
+static int renew_bearer(struct registry *r, struct endpoint *e, const char *what,
+			struct http_answer *answer, struct err *err)
 {
 	struct auth *a = &e->auth;
 	const struct login *login = login_present(&a->login) ? &a->login : NULL;
@@ -114,7 +114,7 @@ static int renew_bearer(struct registry *r, struct endpoint *e, struct http_answ
 
 	if (login && login->bearer_token) {
 		if (a->header)
-			return tell_refused(e, "login", err);
+			return tell_refused(e, what, err);
 		if (make_bearer(login->bearer_token, &header) < 0)
 			return err_no_memory(err);
 		set_header(a, TAKE_PTR(header), UINT64_MAX);
@@ -122,7 +122,7 @@ static int renew_bearer(struct registry *r, struct endpoint *e, struct http_answ
 	}
 	res = token_fetch(&r->options, r->http, e, login, speaks_plain(e), answer, &token, err);
 	if (res < 0)
-		return err->number == ERR_NR_REGISTRY_AUTH ? tell_refused(e, "login", err) : res;
+		return err->number == ERR_NR_REGISTRY_AUTH ? tell_refused(e, what, err) : res;
 	res = make_bearer(token.text, &header);
 	secret_free(token.text);
 	if (res < 0)
@@ -131,8 +131,8 @@ static int renew_bearer(struct registry *r, struct endpoint *e, struct http_answ
 	return 0;
 }
 
-static int renew(struct registry *r, struct endpoint *e, struct http_answer *answer,
-		 struct err *err)
+static int renew(struct registry *r, struct endpoint *e, const char *what,
+		 struct http_answer *answer, struct err *err)
 {
 	const struct auth *a = &e->auth;
 	bool plain = speaks_plain(e);
@@ -149,9 +149,9 @@ static int renew(struct registry *r, struct endpoint *e, struct http_answer *ans
 	}
 	switch (a->challenge.kind) {
 	case CHALLENGE_BASIC:
-		return renew_basic(e, err);
+		return renew_basic(e, what, err);
 	case CHALLENGE_BEARER:
-		return renew_bearer(r, e, answer, err);
+		return renew_bearer(r, e, what, answer, err);
 	case CHALLENGE_NONE:
 	case CHALLENGE_OTHER:
 	case CHALLENGE_KIND_MAX:
@@ -164,15 +164,15 @@ static int renew(struct registry *r, struct endpoint *e, struct http_answer *ans
 
 /* Lock from here on. */
 
-int auth_header(struct registry *r, struct endpoint *e, char **ret_header, uint64_t *ret_generation,
-		struct http_answer *answer, struct err *err)
+int auth_header(struct registry *r, struct endpoint *e, const char *what, char **ret_header,
+		uint64_t *ret_generation, struct http_answer *answer, struct err *err)
 {
 	struct auth *a = &e->auth;
 	int res = 0;
 
 	(void)pthread_mutex_lock(&a->lock);
 	if (a->header && clock_now_ns() >= a->expires_ns)
-		res = renew(r, e, answer, err);
+		res = renew(r, e, what, answer, err);
 	*ret_header = NULL;
 	*ret_generation = a->generation;
 	if (res == 0 && a->header) {
@@ -184,7 +184,7 @@ int auth_header(struct registry *r, struct endpoint *e, char **ret_header, uint6
 	return res;
 }
 
-int auth_renew(struct registry *r, struct endpoint *e, uint64_t generation,
+int auth_renew(struct registry *r, struct endpoint *e, const char *what, uint64_t generation,
 	       struct http_answer *answer, struct err *err)
 {
 	struct auth *a = &e->auth;
@@ -195,7 +195,7 @@ int auth_renew(struct registry *r, struct endpoint *e, uint64_t generation,
 	(void)pthread_mutex_lock(&a->lock);
 	if (a->generation == generation) {
 		a->challenge = challenge;
-		res = renew(r, e, answer, err);
+		res = renew(r, e, what, answer, err);
 	}
 	(void)pthread_mutex_unlock(&a->lock);
 	return res;

@@ -35,11 +35,13 @@ void auth_done(struct auth *a);
 
 /**
  * auth_header() - What to send with a request
+ * @what:	What is asked for, for messages
  * @ret_header:	Value of Authorization, secret_free(); NULL: nothing
  * @a:		Told if a token that ended could not be fetched anew: whether to try again
  */
-MUST_CHECK int auth_header(struct registry *r, struct endpoint *e, char **ret_header,
-			   uint64_t *ret_generation, struct http_answer *a, struct err *err);
+MUST_CHECK int auth_header(struct registry *r, struct endpoint *e, const char *what,
+			   char **ret_header, uint64_t *ret_generation, struct http_answer *a,
+			   struct err *err);
 
 /**
  * auth_renew() - The endpoint answered 401
@@ -47,8 +49,8 @@ MUST_CHECK int auth_header(struct registry *r, struct endpoint *e, char **ret_he
  * @generation:	Of the header it got; if another thread has made a newer one, that is taken
  * @err:	registry-auth, image-not-found, and as http_fetch(), see @a
  */
-MUST_CHECK int auth_renew(struct registry *r, struct endpoint *e, uint64_t generation,
-			  struct http_answer *a, struct err *err);
+MUST_CHECK int auth_renew(struct registry *r, struct endpoint *e, const char *what,
+			  uint64_t generation, struct http_answer *a, struct err *err);
 
 /* It refuses what we have: fill err with who, where from, and what to do. */
 int auth_refused(struct endpoint *e, const char *what, struct err *err);

@@ -105,7 +105,7 @@ static int ask_as(struct registry *r, struct endpoint *e, struct fetch *f, struc
 	for (unsigned n = 0;; n++) {
 		AUTO(secret_free) char *header = NULL;
 		uint64_t generation;
-		int res = auth_header(r, e, &header, &generation, a, err);
+		int res = auth_header(r, e, f->what, &header, &generation, a, err);
 
 		if (res < 0)
 			return res;
@@ -113,7 +113,7 @@ static int ask_as(struct registry *r, struct endpoint *e, struct fetch *f, struc
 		res = ask(r, e, header, f, a, err);
 		if (res < 0 || a->head.status != 401 || a->elsewhere || n > 0)
 			return res;
-		res = auth_renew(r, e, generation, a, err);
+		res = auth_renew(r, e, f->what, generation, a, err);
 		if (res < 0)
 			return res;
 	}

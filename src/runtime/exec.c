@@ -7,30 +7,49 @@
 #include "runtime/internal.h"
 #include "runtime/stream.h"
 
-int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
+int agent_connect(int run_dir, int *ret_fd)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	AUTO_CLOSE int run_dir =
-		openat(sb->home->run_fd, sb->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct sockaddr_un addr;
 
 	if (fd < 0)
-		return err_sys(err, errno, "make a socket");
-	if (run_dir < 0 && errno != ENOENT)
-		return err_sys(err, errno, "open the folder of '%s'", sb->name);
+		return -errno;
 	socket_address(run_dir, "agent.sock", &addr);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		if (errno == EAGAIN)
-			return err_set(err, ERR_BUSY,
-				       "sandbox '%s' has too many programs waiting to start",
-				       sb->name);
-		if (errno != ECONNREFUSED && errno != ENOENT)
-			return err_sys(err, errno, "reach sandbox '%s'", sb->name);
-		err_set(err, ERR_BUSY, "sandbox '%s' is not running", sb->name);
-		return err_detail(err, ERR_NR_NOT_RUNNING, sb->name);
-	}
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -errno;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+/* Connect to the boot that runs now; the folder of that boot, owned by the caller as well. */
+static int join(const struct sandbox *sb, int *ret_fd, int *ret_run_dir, struct err *err)
+{
+	AUTO_CLOSE int run_dir =
+		openat(sb->home->run_fd, sb->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = run_dir < 0 ? -errno : agent_connect(run_dir, ret_fd);
+
+	if (r == 0)
+		*ret_run_dir = TAKE_FD(run_dir);
+	switch (-r) {
+	case 0:
+		return 0;
+	case EAGAIN:
+		return err_set(err, ERR_BUSY, "sandbox '%s' has too many programs waiting to start",
+			       sb->name);
+	case ECONNREFUSED:
+	case ENOENT:
+		err_set(err, ERR_BUSY, "sandbox '%s' is not running", sb->name);
+		return err_detail(err, ERR_NR_NOT_RUNNING, sb->name);
+	default:
+		return err_sys(err, -r, "reach sandbox '%s'", sb->name);
+	}
+}
+
+int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
+{
+	AUTO_CLOSE int run_dir = -1;
+
+	return join(sb, ret_fd, &run_dir, err);
 }
 
 int sandbox_exec_parse(struct sandbox *sb, const char *text, struct exec_request *ret_request,
@@ -53,13 +72,16 @@ int sandbox_exec(struct sandbox *sb, const char *text, struct exec_stream **ret_
 		 struct err *err)
 {
 	struct exec_request req = { 0 };
+	AUTO_CLOSE int run_dir = -1;
 	int fd = -1;
 	int r = sandbox_exec_parse(sb, text, &req, NULL, err);
 
 	if (r == 0)
-		r = sandbox_connect(sb, &fd, err);
+		r = join(sb, &fd, &run_dir, err);
 	if (r == 0)
 		r = exec_stream_new(fd, &req, ret_stream, err);
+	if (r == 0)
+		exec_stream_of(*ret_stream, run_dir);
 	exec_request_done(&req);
 	return r;
 }
@@ -68,12 +90,17 @@ int sandbox_attach(struct sandbox *sb, const char *text, struct exec_stream **re
 		   struct err *err)
 {
 	struct attach_request req = { 0 };
+	AUTO_CLOSE int run_dir = -1;
 	int fd = -1;
 	int r = attach_parse(text, &req, err);
 
 	if (r == 0)
-		r = sandbox_connect(sb, &fd, err);
-	return r < 0 ? r : exec_stream_attach(fd, &req, ret_stream, err);
+		r = join(sb, &fd, &run_dir, err);
+	if (r == 0)
+		r = exec_stream_attach(fd, &req, ret_stream, err);
+	if (r == 0)
+		exec_stream_of(*ret_stream, run_dir);
+	return r;
 }
 
 int sandbox_tcp(struct sandbox *sb, uint16_t port, struct exec_stream **ret_stream, struct err *err)

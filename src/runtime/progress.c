@@ -93,8 +93,8 @@ static void arm(struct progress *p)
 	for (const struct item *i = p->amounts; i; i = i->next)
 		if (i->unread && i->due_ns < at)
 			at = i->due_ns;
-	if (p->queue || (p->ended && !p->told))
-		at = 1; /* long ago */
+	if (at == 0 || p->queue || (p->ended && !p->told))
+		at = 1; /* long ago; 0 would mean never */
 	if (at != UINT64_MAX) {
 		when.it_value.tv_sec = (time_t)(at / NS_PER_S);
 		when.it_value.tv_nsec = (long)(at % NS_PER_S);

@@ -101,6 +101,7 @@ int sandbox_get(struct home *home, const char *name_or_id, struct sandbox **ret_
 			       ? err_detail(err, ERR_NR_SANDBOX_NOT_FOUND, name_or_id)
 			       : r;
 	r = spec_parse(row.spec, strlen(row.spec), NULL, &spec, err);
+	spec.ephemeral = row.ephemeral;
 	if (r == 0)
 		r = sandbox_new(home, row.id, row.name, &spec, ret_sb, err);
 	state_sandbox_done(&row);

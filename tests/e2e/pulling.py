@@ -22,6 +22,11 @@ def layer(name, data):
     return mkimg.F(name, data) + bytes(1024)
 
 
+def busybox_layer():
+    with open("/bin/busybox", "rb") as f:
+        return mkimg.D("bin") + mkimg.F("bin/busybox", f.read(), mode=0o755) + bytes(1024)
+
+
 def manifest_of(there, repository, tag):
     """(its bytes, its digest) as the registry has it."""
     link = there.folder / f"data/docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}/current/link"
@@ -44,7 +49,7 @@ def left(home):
 
 
 def pull(home, *args, env=None, **kw):
-    return home.run("pull", *args, env={**registry.nowhere(home.path / "nobody"), **(env or {})}, **kw)
+    return home.run("pull", "--progress", "none", *args, env={**registry.nowhere(home.path / "nobody"), **(env or {})}, **kw)
 
 
 def check_sentence(r, *words):

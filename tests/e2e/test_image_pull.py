@@ -209,3 +209,19 @@ def test_the_platform_is_chosen(registry, home):
     run = home.run("--platform", "linux/riscv64", tag="all")
     assert run.stderr.startswith("error platform-unavailable in resolve:"), run.stderr
     assert "linux/s390x" in run.stderr and f"linux/{ARCH}" in run.stderr
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_compressed_layers_are_kept_if_the_settings_say_so(registry, home, tmp_path, keep):
+    [blob] = add_image(registry, "1", [layer(12, 50_000)])
+    (home.home / "config.json").write_text(json.dumps({"images": {"keep_blobs": keep}}))
+    (home.home / "config.json").chmod(0o600)
+    env = {**home.env, "MSB_HOME": str(home.home)}
+    name = f"{registry.host}/box:1"
+    run = subprocess.run([os.environ["MSB"], "pull", name], env=env, capture_output=True, text=True,
+                         timeout=WAIT_S)
+    assert run.returncode == 0, run.stderr
+    assert (blob.removeprefix("sha256:") in home.files("blobs/sha256")) == keep
+    save = subprocess.run([os.environ["MSB"], "save", "--exact", "--format", "oci", "-o", tmp_path / "out.tar", name],
+                          env=env, capture_output=True, text=True, timeout=WAIT_S)
+    assert (save.returncode == 0) == keep, save.stderr

@@ -249,7 +249,7 @@ def test_basic(registry):
     text = failed(get_manifest(registry, "--user", "ann", "--secret", "wr0ng"), "registry-auth 501 auth",
                   registry.host, "ann")
     assert "wr0ng" not in text
-    failed(get_manifest(registry), "registry-auth 501 auth", "msb registry login")
+    failed(get_manifest(registry), "registry-auth 501 auth", "manifest '1'", "msb registry login")
 
 
 def test_no_challenge_no_credentials(registry):
@@ -706,7 +706,7 @@ def test_insecure_server_that_wants_a_client(authority):
     with FakeRegistry(authority.server("localhost", want_client=True)) as r:
         run = get(r.host, "team/app", "manifest", "1")
         failed(run, "registry-unreachable 808", r.host)
-        assert not r.requests and "400" not in said(run)  # plain HTTP was not tried
+        assert not r.requests and " 400" not in said(run)  # plain HTTP was not tried
 
 
 def test_plain_http_needs_insecure(world):

@@ -100,6 +100,7 @@ TEST(of_amounts_the_newest_wins)
 
 	for (unsigned i = 1; i <= 1000; i++)
 		put(p, "layer_progress", 1 + i % 2, i);
+	ASSERT(readable(p, -1));
 	ASSERT_STR(next(p), "layer_progress 2 999");
 	ASSERT_STR(next(p), "layer_progress 1 1000");
 	ASSERT_STR(next(p), "");
