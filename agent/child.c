@@ -125,19 +125,19 @@ static void become(const struct child_args *c, const struct user *u, const char 
 		report(c, "user", errno, spec, "become user");
 }
 
-/* Late, so that a low limit hits the program and not us; before root is given up. */
-static void set_rlimits(const struct child_args *c)
+static void set_rlimits(const struct child_args *c, const struct exec_rlimit *limits, size_t n)
 {
-	for (size_t i = 0; i < c->req->n_rlimits; i++) {
-		const struct exec_rlimit *l = &c->req->rlimits[i];
+	for (size_t i = 0; i < n; i++) {
 		struct rlimit limit = {
-			.rlim_cur = l->soft == RLIMIT_NONE ? RLIM_INFINITY : (rlim_t)l->soft,
-			.rlim_max = l->hard == RLIMIT_NONE ? RLIM_INFINITY : (rlim_t)l->hard,
+			.rlim_cur = limits[i].soft == RLIMIT_NONE ? RLIM_INFINITY
+								  : (rlim_t)limits[i].soft,
+			.rlim_max = limits[i].hard == RLIMIT_NONE ? RLIM_INFINITY
+								  : (rlim_t)limits[i].hard,
 		};
 		char number[16];
 
-		(void)snprintf(number, sizeof(number), "%u", l->resource);
-		if (setrlimit((int)l->resource, &limit) < 0)
+		(void)snprintf(number, sizeof(number), "%u", limits[i].resource);
+		if (setrlimit((int)limits[i].resource, &limit) < 0)
 			report(c, "limit", errno, number, "set resource limit");
 	}
 }
@@ -194,7 +194,9 @@ static _Noreturn void child_main(const struct child_args *c)
 	set_fds(c, &user);
 	if (make_env(c, &user, &env) < 0)
 		report(c, "no-memory", ENOMEM, name, "make the environment of");
-	set_rlimits(c);
+	/* Late, so that a low limit hits the program and not us; before root is given up. */
+	set_rlimits(c, c->agent->boot.rlimits, c->agent->boot.n_rlimits);
+	set_rlimits(c, c->req->rlimits, c->req->n_rlimits);
 	become(c, &user, spec);
 	if (chdir(cwd) < 0)
 		report(c, "bad-cwd", errno, cwd, "enter the working directory");

@@ -73,6 +73,11 @@ static void input_write(struct session *s)
 			return;
 		}
 		buf_take(&s->input, (size_t)n);
+		s->input_taken += (size_t)n;
+	}
+	if (s->input_taken >= STDIN_ACK) {
+		viewers_input_taken(s, s->input_taken);
+		s->input_taken = 0;
 	}
 	if (s->input_fd < 0)
 		return;

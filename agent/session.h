@@ -62,6 +62,7 @@ struct session {
 	loop_id input_id;
 	struct buf input;
 	bool input_eof;
+	uint64_t input_taken; /* bytes since the viewer was told last */
 	struct output out[2];
 	loop_id timeout, kill, silence, drain;
 };

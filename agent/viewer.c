@@ -174,6 +174,19 @@ static void say_input_closed(struct viewer *v)
 		stream_push(&v->client->stream);
 }
 
+void viewers_input_taken(struct session *s, uint64_t bytes)
+{
+	struct stdin_taken taken = { .bytes = bytes };
+	struct viewer *v = s->primary;
+
+	if (!v || !v->started || !client_usable(v->client))
+		return;
+	if (stdin_taken_encode(&v->client->stream.out, &taken) < 0)
+		stream_refuse(&v->client->stream, "busy", 0);
+	else
+		stream_push(&v->client->stream);
+}
+
 void viewers_input_closed(struct session *s)
 {
 	if (s->primary && s->state < SESSION_FLUSHING)

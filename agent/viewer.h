@@ -25,6 +25,8 @@ void viewers_started(struct session *s);
 void viewers_failed(struct session *s, const struct failure *f);
 /* Send what the sockets take, and the end if that is all. */
 void viewers_pump(struct session *s);
+/* The program took @bytes of its input. */
+void viewers_input_taken(struct session *s, uint64_t bytes);
 /* The program closed its input. */
 void viewers_input_closed(struct session *s);
 

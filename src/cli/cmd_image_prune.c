@@ -84,8 +84,8 @@ static int ask(struct msb *m, const struct image_prune_opts *o, struct msb_error
 		r = read_result(json, false, &n, &bytes, err);
 	if (r < 0)
 		return r;
-	if (n == 0 && bytes == 0)
-		return 1; /* there is nothing to lose */
+	if (n == 0)
+		return 1; /* files that no image needs are no loss */
 	out_size(bytes, size, sizeof(size));
 	(void)snprintf(question, sizeof(question), "Remove %zu unused image%s (%s)?", n,
 		       n == 1 ? "" : "s", size);

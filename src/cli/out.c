@@ -28,7 +28,7 @@ static const char *hint_of(const struct msb_error *err)
 	case MSB_E_IMAGE_NOT_FOUND:
 		return err->reason[0]
 			       ? NULL /* a registry said so */
-			       : "see what is there: msb image ls; bring one in: msb load -i FILE";
+			       : "see what is there: msb image ls; bring one in: msb pull REFERENCE";
 	case MSB_E_NO_DEFAULT_COMMAND:
 		return "put a command behind --: msb run IMAGE -- CMD";
 	case MSB_E_NO_MEMORY:

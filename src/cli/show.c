@@ -205,7 +205,7 @@ static void repaint(struct show *show, const struct buf *lines, size_t width)
 
 static void draw(struct show *show, bool erase)
 {
-	AUTO_FREE const struct bars **bars = calloc(show->n, sizeof(const struct bars *));
+	AUTO_FREE const struct bars **bars = calloc(show->n + 1, sizeof(const struct bars *));
 	AUTO(buf_done) struct buf lines = { 0 };
 	struct bars_look look = { .utf8 = out_utf8(), .colour = tty_colour() };
 	int rows, cols;

@@ -129,13 +129,13 @@ static void result_out(struct run_result *r, struct msb_exec_result *out)
 		.truncated = r->out.total > r->out.len || r->err.total > r->err.len,
 		.session = r->session,
 		.duration_ms = r->duration_ms,
-		.out = TAKE_PTR(r->out.data),
 		.out_len = r->out.len,
 		.out_total = r->out.total,
-		.err = TAKE_PTR(r->err.data),
 		.err_len = r->err.len,
 		.err_total = r->err.total,
 	};
+	out->out = TAKE_PTR(r->out.data);
+	out->err = TAKE_PTR(r->err.data);
 	run_result_done(r);
 }
 

@@ -60,6 +60,14 @@ struct boot_mount {
 	bool read_only, nosuid, noexec, nodev;
 };
 
+#define RLIMIT_NONE  UINT64_MAX /* no limit */
+#define EXEC_RLIMITS 16		/* resources of Linux; RLIMIT_CPU is 0, RLIMIT_RTTIME 15 */
+
+struct exec_rlimit {
+	uint32_t resource;   /* RLIMIT_*, below EXEC_RLIMITS */
+	uint64_t soft, hard; /* RLIMIT_NONE: none */
+};
+
 #define BOOT_NONE UINT32_MAX
 
 enum boot_upper { UPPER_NONE, UPPER_DISK, UPPER_TMPFS, UPPER_DIRECT, BOOT_UPPER_MAX };
@@ -78,12 +86,14 @@ struct boot_spec {
 	struct boot_mount *mounts; /* parents first */
 	size_t n_mounts;
 	char *hostname;
-	struct str_list env; /* "K=V": image and spec, merged */
-	char *workdir;	     /* NULL: "/" */
-	bool workdir_create; /* it is the image's: made if missing */
-	char *user;	     /* NULL: root */
-	uint64_t time_ns;    /* wall clock since the epoch */
-	uint8_t seed[64];    /* for the kernel's pool */
+	struct str_list env;	     /* "K=V": image and spec, merged */
+	char *workdir;		     /* NULL: "/" */
+	bool workdir_create;	     /* it is the image's: made if missing */
+	char *user;		     /* NULL: root */
+	struct exec_rlimit *rlimits; /* owned; of every session, before its own */
+	size_t n_rlimits;
+	uint64_t time_ns; /* wall clock since the epoch */
+	uint8_t seed[64]; /* for the kernel's pool */
 };
 void boot_spec_init(struct boot_spec *s); /* empty, with BOOT_NONE where it belongs */
 void boot_spec_done(struct boot_spec *s);
@@ -122,14 +132,7 @@ enum on_disconnect {
 	ON_DISCONNECT_MAX
 };
 
-#define RLIMIT_NONE	   UINT64_MAX /* no limit */
-#define EXEC_RLIMITS	   16	      /* resources of Linux; RLIMIT_CPU is 0, RLIMIT_RTTIME 15 */
-#define EXEC_CPU_MILLI_MAX 64000      /* 64 CPUs */
-
-struct exec_rlimit {
-	uint32_t resource;   /* RLIMIT_*, below EXEC_RLIMITS */
-	uint64_t soft, hard; /* RLIMIT_NONE: none */
-};
+#define EXEC_CPU_MILLI_MAX 64000 /* 64 CPUs */
 
 struct exec_request {
 	struct str_list argv; /* at least one */
@@ -169,6 +172,17 @@ struct output_gap {
 	uint32_t type; /* FRAME_STDOUT, FRAME_STDERR, FRAME_TTY */
 	uint64_t bytes;
 };
+
+/*
+ * The program has taken so many more bytes of its input; told each STDIN_ACK bytes.  With less than
+ * STDIN_STUCK bytes beyond what it was told, a client knows that the agent reads its stream; with more,
+ * a signal may wait there, and should be sent by a request.
+ */
+struct stdin_taken {
+	uint64_t bytes;
+};
+#define STDIN_STUCK (192u << 10) /* bytes */
+#define STDIN_ACK   (64u << 10)
 
 struct tcp_request {
 	uint16_t port;
@@ -213,6 +227,8 @@ MUST_CHECK int attach_request_encode(struct buf *b, const struct attach_request 
 MUST_CHECK int attach_request_decode(const void *payload, size_t len, struct attach_request *x);
 MUST_CHECK int output_gap_encode(struct buf *b, const struct output_gap *x);
 MUST_CHECK int output_gap_decode(const void *payload, size_t len, struct output_gap *x);
+MUST_CHECK int stdin_taken_encode(struct buf *b, const struct stdin_taken *x);
+MUST_CHECK int stdin_taken_decode(const void *payload, size_t len, struct stdin_taken *x);
 MUST_CHECK int tcp_request_encode(struct buf *b, const struct tcp_request *x);
 MUST_CHECK int tcp_request_decode(const void *payload, size_t len, struct tcp_request *x);
 MUST_CHECK int exec_started_encode(struct buf *b, const struct exec_started *x);

@@ -26,6 +26,13 @@ static const struct field mount_fields[] = {
 };
 static const struct message mount_message = MESSAGE(struct boot_mount, mount_fields);
 
+static const struct field rlimit_fields[] = {
+	{ 1, FIELD_U32, offsetof(struct exec_rlimit, resource), .max = EXEC_RLIMITS - 1 },
+	{ 2, FIELD_U64, offsetof(struct exec_rlimit, soft) },
+	{ 3, FIELD_U64, offsetof(struct exec_rlimit, hard) },
+};
+const struct message rlimit_message = MESSAGE(struct exec_rlimit, rlimit_fields);
+
 static const struct field boot_fields[] = {
 	{ 1, FIELD_ARRAY, offsetof(struct boot_spec, parts), .max = PARTS_MAX,
 	  .count = offsetof(struct boot_spec, n_parts), .item = &part_message },
@@ -45,6 +52,8 @@ static const struct field boot_fields[] = {
 	{ 14, FIELD_U64, offsetof(struct boot_spec, time_ns), .max = INT64_MAX },
 	{ 15, FIELD_BLOB, offsetof(struct boot_spec, seed), .size = 64 },
 	{ 16, FIELD_STR, offsetof(struct boot_spec, root_fs) },
+	{ 17, FIELD_ARRAY, offsetof(struct boot_spec, rlimits), .max = EXEC_RLIMITS,
+	  .count = offsetof(struct boot_spec, n_rlimits), .item = &rlimit_message },
 };
 static const struct message boot_message = MESSAGE(struct boot_spec, boot_fields);
 

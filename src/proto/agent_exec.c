@@ -12,13 +12,6 @@
 #define CODE_MAX       255	    /* of an exit code */
 #define TIMEOUT_MS_MAX 315360000000 /* ten years: as nanoseconds it fits 64 bits */
 
-static const struct field rlimit_fields[] = {
-	{ 1, FIELD_U32, offsetof(struct exec_rlimit, resource), .max = EXEC_RLIMITS - 1 },
-	{ 2, FIELD_U64, offsetof(struct exec_rlimit, soft) },
-	{ 3, FIELD_U64, offsetof(struct exec_rlimit, hard) },
-};
-static const struct message rlimit_message = MESSAGE(struct exec_rlimit, rlimit_fields);
-
 static const struct field exec_fields[] = {
 	{ 1, FIELD_LIST, offsetof(struct exec_request, argv), .max = LIST_MAX },
 	{ 2, FIELD_LIST, offsetof(struct exec_request, env), .max = LIST_MAX },
@@ -199,4 +192,19 @@ int tcp_request_encode(struct buf *b, const struct tcp_request *x)
 int tcp_request_decode(const void *payload, size_t len, struct tcp_request *x)
 {
 	return message_decode(payload, len, &tcp_message, x);
+}
+
+static const struct field taken_fields[] = {
+	{ 1, FIELD_U64, offsetof(struct stdin_taken, bytes), .max = INT64_MAX },
+};
+static const struct message taken_message = MESSAGE(struct stdin_taken, taken_fields);
+
+int stdin_taken_encode(struct buf *b, const struct stdin_taken *x)
+{
+	return message_frame(b, FRAME_STDIN_TAKEN, &taken_message, x);
+}
+
+int stdin_taken_decode(const void *payload, size_t len, struct stdin_taken *x)
+{
+	return message_decode(payload, len, &taken_message, x);
 }

@@ -30,9 +30,9 @@ bool frame_is_known(uint16_t type)
 	static const struct {
 		uint16_t first, last;
 	} known[] = {
-		{ FRAME_HELLO, FRAME_ERROR },		{ FRAME_BOOT, FRAME_PONG },
-		{ FRAME_OPEN_EXEC, FRAME_OPEN_ATTACH }, { FRAME_OPEN_TCP, FRAME_TCP_EOF },
-		{ FRAME_LAUNCH_PROGRESS, FRAME_STOP },	{ FRAME_OPEN_REQUESTS, FRAME_THAW },
+		{ FRAME_HELLO, FRAME_ERROR },	     { FRAME_BOOT, FRAME_PONG },
+		{ FRAME_OPEN_EXEC, FRAME_TCP_EOF },  { FRAME_LAUNCH_PROGRESS, FRAME_STOP },
+		{ FRAME_OPEN_REQUESTS, FRAME_THAW },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

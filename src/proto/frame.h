@@ -49,6 +49,7 @@ enum frame_type {
 	FRAME_TIMED_OUT = 44,	 /* from guest: the program is being ended; EXITED follows */
 	FRAME_GAP = 45,		 /* from guest: struct output_gap */
 	FRAME_OPEN_ATTACH = 46,	 /* to guest, once: struct attach_request */
+	FRAME_STDIN_TAKEN = 47,	 /* from guest: struct stdin_taken */
 
 	/* stream to a TCP port of the guest's loopback */
 	FRAME_OPEN_TCP = 48,  /* to guest, once: struct tcp_request */

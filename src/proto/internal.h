@@ -51,6 +51,9 @@ struct message {
 		.size = sizeof(type)                                                               \
 	}
 
+/* struct exec_rlimit, of the boot message and of an exec. */
+extern const struct message rlimit_message;
+
 /* The empty value: zero, and UINT32_MAX for each FIELD_INDEX. */
 void message_init(const struct message *m, void *x);
 void message_done(const struct message *m, void *x);

@@ -6,26 +6,37 @@
 #include "runtime/internal.h"
 #include "runtime/stream.h"
 
-int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
+int agent_connect(int run_dir, int *ret_fd)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un addr;
 
 	if (fd < 0)
-		return err_sys(err, errno, "make a socket");
-	socket_address(sb->run_dir, "agent.sock", &addr);
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		if (errno == EAGAIN)
-			return err_set(err, ERR_BUSY,
-				       "sandbox '%s' has too many programs waiting to start",
-				       sb->name);
-		if (errno != ECONNREFUSED && errno != ENOENT)
-			return err_sys(err, errno, "reach sandbox '%s'", sb->name);
-		err_set(err, ERR_BUSY, "sandbox '%s' is not running", sb->name);
-		return err_detail(err, ERR_NR_NOT_RUNNING, sb->name);
-	}
+		return -errno;
+	socket_address(run_dir, "agent.sock", &addr);
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return -errno;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
+{
+	int r = agent_connect(sb->run_dir, ret_fd);
+
+	switch (-r) {
+	case 0:
+		return 0;
+	case EAGAIN:
+		return err_set(err, ERR_BUSY, "sandbox '%s' has too many programs waiting to start",
+			       sb->name);
+	case ECONNREFUSED:
+	case ENOENT:
+		err_set(err, ERR_BUSY, "sandbox '%s' is not running", sb->name);
+		return err_detail(err, ERR_NR_NOT_RUNNING, sb->name);
+	default:
+		return err_sys(err, -r, "reach sandbox '%s'", sb->name);
+	}
 }
 
 int sandbox_exec_parse(struct sandbox *sb, const char *text, struct exec_request *ret_request,
@@ -51,6 +62,8 @@ int sandbox_exec(struct sandbox *sb, const char *text, struct exec_stream **ret_
 		r = sandbox_connect(sb, &fd, err);
 	if (r == 0)
 		r = exec_stream_new(fd, &req, ret_stream, err);
+	if (r == 0)
+		exec_stream_of(*ret_stream, sb->run_dir);
 	exec_request_done(&req);
 	return r;
 }
@@ -64,7 +77,11 @@ int sandbox_attach(struct sandbox *sb, const char *text, struct exec_stream **re
 
 	if (r == 0)
 		r = sandbox_connect(sb, &fd, err);
-	return r < 0 ? r : exec_stream_attach(fd, &req, ret_stream, err);
+	if (r == 0)
+		r = exec_stream_attach(fd, &req, ret_stream, err);
+	if (r == 0)
+		exec_stream_of(*ret_stream, sb->run_dir);
+	return r;
 }
 
 int sandbox_tcp(struct sandbox *sb, uint16_t port, struct exec_stream **ret_stream, struct err *err)

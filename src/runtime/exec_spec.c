@@ -166,16 +166,17 @@ static int parse_limit(const struct json_at *object, const char *key, uint64_t *
 	return json_get_u64(&at, 0, INT64_MAX, ret, err);
 }
 
+/* By their numbers on x86 and arm64, <asm-generic/resource.h>. */
+static const char *const rlimit_names[] = { "cpu",    "fsize",	    "data",	"stack",   "core",
+					    "rss",    "nproc",	    "nofile",	"memlock", "as",
+					    "locks",  "sigpending", "msgqueue", "nice",	   "rtprio",
+					    "rttime", NULL };
+static_assert(sizeof(rlimit_names) / sizeof(rlimit_names[0]) == EXEC_RLIMITS + 1,
+	      "names of rlimits");
+
 static int parse_rlimit(const struct json_at *at, struct exec_rlimit *ret, struct err *err)
 {
-	/* By their numbers on x86 and arm64, <asm-generic/resource.h>. */
-	static const char *const names[] = { "cpu",	 "fsize", "data",   "stack",
-					     "core",	 "rss",	  "nproc",  "nofile",
-					     "memlock",	 "as",	  "locks",  "sigpending",
-					     "msgqueue", "nice",  "rtprio", "rttime",
-					     NULL };
 	static const char *const keys[] = { "resource", "soft", "hard", NULL };
-	static_assert(sizeof(names) / sizeof(names[0]) == EXEC_RLIMITS + 1, "names of rlimits");
 	struct json_at resource = json_member(at, "resource");
 	unsigned n = 0;
 	int r = keys_check(at, keys, no_keys, err);
@@ -183,7 +184,7 @@ static int parse_rlimit(const struct json_at *at, struct exec_rlimit *ret, struc
 	if (r == 0 && !json_present(&resource))
 		r = json_complain(at, err, "needs 'resource'");
 	if (r == 0)
-		r = json_opt_enum(at, "resource", names, &n, err);
+		r = json_opt_enum(at, "resource", rlimit_names, &n, err);
 	if (r == 0)
 		r = parse_limit(at, "soft", &ret->soft, err);
 	ret->hard = ret->soft;
@@ -198,26 +199,53 @@ static int parse_rlimit(const struct json_at *at, struct exec_rlimit *ret, struc
 	return r;
 }
 
-static int parse_rlimits(const struct json_at *root, struct exec_request *req, struct err *err)
+int copy_rlimits(const struct json_at *object, struct exec_rlimit **ret, size_t *ret_n,
+		 struct err *err)
 {
-	struct json_at list = json_member(root, "rlimits");
+	struct json_at list = json_member(object, "rlimits");
+	AUTO_FREE struct exec_rlimit *limits = NULL;
 	size_t n = 0;
 	int r = json_present(&list) ? json_get_array(&list, EXEC_RLIMITS, &n, err) : 0;
 
 	if (r < 0 || n == 0)
 		return r;
-	req->rlimits = calloc(n, sizeof(*req->rlimits));
-	if (!req->rlimits)
+	limits = calloc(n, sizeof(*limits));
+	if (!limits)
 		return err_no_memory(err);
-	for (; r == 0 && req->n_rlimits < n; req->n_rlimits++) {
-		struct json_at at = json_item(&list, req->n_rlimits);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct json_at at = json_item(&list, i);
 
-		r = parse_rlimit(&at, &req->rlimits[req->n_rlimits], err);
-		for (size_t i = 0; r == 0 && i < req->n_rlimits; i++)
-			if (req->rlimits[i].resource == req->rlimits[req->n_rlimits].resource)
+		r = parse_rlimit(&at, &limits[i], err);
+		for (size_t before = 0; r == 0 && before < i; before++)
+			if (limits[before].resource == limits[i].resource)
 				r = json_complain(&at, err, "the resource has a limit already");
 	}
-	return r;
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(limits);
+	*ret_n = n;
+	return 0;
+}
+
+static void put_limit(struct json_out *o, const char *key, uint64_t v)
+{
+	if (v == RLIMIT_NONE)
+		json_put_str(o, key, "unlimited");
+	else
+		json_put_u64(o, key, v);
+}
+
+void put_rlimits(struct json_out *o, const struct exec_rlimit *limits, size_t n)
+{
+	json_put_array(o, "rlimits");
+	for (size_t i = 0; i < n; i++) {
+		json_put_object(o, NULL);
+		json_put_str(o, "resource", rlimit_names[limits[i].resource]);
+		put_limit(o, "soft", limits[i].soft);
+		put_limit(o, "hard", limits[i].hard);
+		json_put_end(o);
+	}
+	json_put_end(o);
 }
 
 static int parse_limits(const struct json_at *root, struct exec_request *req, struct err *err)
@@ -244,7 +272,7 @@ static int parse_limits(const struct json_at *root, struct exec_request *req, st
 	if (!json_present(&cpus))
 		return 0;
 	if (!json_is_number(cpus.value) || json_number_value(cpus.value) < 0.01 ||
-	    json_number_value(cpus.value) > EXEC_CPU_MILLI_MAX / 1000)
+	    json_number_value(cpus.value) > (double)EXEC_CPU_MILLI_MAX / 1000)
 		return json_complain(&cpus, err, "must be a number from 0.01 to %d",
 				     EXEC_CPU_MILLI_MAX / 1000);
 	req->cpu_milli = (uint32_t)(json_number_value(cpus.value) * 1000 + 0.5);
@@ -336,7 +364,7 @@ int exec_parse(const char *text, const struct exec_defaults *defaults,
 	if (r == 0)
 		r = parse_ending(&root, &req, err);
 	if (r == 0)
-		r = parse_rlimits(&root, &req, err);
+		r = copy_rlimits(&root, &req.rlimits, &req.n_rlimits, err);
 	if (r == 0)
 		r = parse_limits(&root, &req, err);
 	if (r == 0)

@@ -12,21 +12,21 @@
  * after a load or pull takes the least recently used ones until the rest fits.  Both leave what is on
  * the keep list, and what a run holds at that moment.
  */
-struct unused {
-	struct state_image *rows; /* owned; the least recently used first */
+struct image_rows {
+	struct state_image *rows; /* owned, with what is in them; the least recently used first */
 	size_t n;
 };
 
-static void unused_done_auto(struct unused *u)
+static void image_rows_done_auto(struct image_rows *u)
 {
 	for (size_t i = 0; i < u->n; i++)
 		state_image_done(&u->rows[i]);
 	free(u->rows);
 }
 
-static int take_unused(void *user, const struct state_image *image)
+static int take_image(void *user, const struct state_image *image)
 {
-	struct unused *u = user;
+	struct image_rows *u = user;
 	struct state_image *p = reallocarray(u->rows, u->n + 1, sizeof(*p));
 
 	if (!p)
@@ -58,11 +58,11 @@ static bool is_kept(struct home *home, const char *digest)
 }
 
 /* Unused images that may go; @before: last used before that, in ns since the epoch. */
-static int list_unused(struct home *home, uint64_t before, struct unused *u, struct err *err)
+static int list_unused(struct home *home, uint64_t before, struct image_rows *u, struct err *err)
 {
 	size_t n = 0;
 
-	if (state_image_unused(home->state, take_unused, u, err) < 0)
+	if (state_image_unused(home->state, take_image, u, err) < 0)
 		return -err->code;
 	for (size_t i = 0; i < u->n; i++) {
 		struct state_image *row = &u->rows[i];
@@ -102,7 +102,7 @@ static int remove_one(struct removal *rm, const struct state_image *row, struct 
 	return 0;
 }
 
-static int what_would_go(struct removal *rm, const struct unused *u, struct json_out *o,
+static int what_would_go(struct removal *rm, const struct image_rows *u, struct json_out *o,
 			 struct err *err)
 {
 	AUTO_FREE const char **digests = calloc(u->n + 1, sizeof(*digests));
@@ -136,7 +136,7 @@ int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 {
 	AUTO(removal_close) struct removal rm = { 0 };
 	AUTO(buf_done) struct buf b = { 0 };
-	AUTO(unused_done) struct unused u = { 0 };
+	AUTO(image_rows_done) struct image_rows u = { 0 };
 	uint64_t now = clock_wall_ns(), age = older_than_s * NS_PER_S;
 	struct json_out o;
 	int r;
@@ -172,23 +172,6 @@ int home_image_prune(struct home *home, uint64_t older_than_s, bool dry_run,
 
 /* ---- garbage collection --------------------------------------------------------------------- */
 
-/* Layers as they were transferred, kept for saving, go before any image. */
-static int drop_blobs(struct removal *rm, const struct state_image *row, struct err *err)
-{
-	AUTO(image_files_done) struct image_files files = { 0 };
-	const char *kind = image_file_kind_name(IMAGE_BLOB);
-
-	if (home_image_known(rm->home, row->manifest_digest, &files, err) < 0 ||
-	    state_image_spare(rm->home->state, row->manifest_digest, kind, err) < 0)
-		return -err->code;
-	for (size_t i = 0; i < files.n; i++) {
-		if (files.items[i].kind == IMAGE_BLOB &&
-		    removal_drop_file(rm, files.items[i].name, err) < 0)
-			return -err->code;
-	}
-	return 0;
-}
-
 static int limit_of(struct home *home, uint64_t *ret_bytes, struct err *err)
 {
 	int r = 0;
@@ -209,31 +192,71 @@ static int fits(struct removal *rm, uint64_t limit, struct err *err)
 	return limit == 0 || bytes <= limit;
 }
 
-int home_image_gc(struct home *home, const struct call *call, struct json_out *o, struct err *err)
+static int drop_blobs_of(struct removal *rm, const struct state_image *row, struct err *err)
 {
-	AUTO(removal_close) struct removal rm = { 0 };
-	AUTO(unused_done) struct unused u = { 0 };
+	AUTO(image_files_done) struct image_files files = { 0 };
+	const char *kind = image_file_kind_name(IMAGE_BLOB);
+
+	if (home_image_known(rm->home, row->manifest_digest, &files, err) < 0 ||
+	    state_image_spare(rm->home->state, row->manifest_digest, kind, err) < 0)
+		return -err->code;
+	for (size_t i = 0; i < files.n; i++) {
+		if (files.items[i].kind == IMAGE_BLOB &&
+		    removal_drop_file(rm, files.items[i].name, err) < 0)
+			return -err->code;
+	}
+	return 0;
+}
+
+/* Layers as they were transferred, kept for saving, go before any image. 1: it fits. */
+static int drop_blobs(struct removal *rm, uint64_t limit, struct err *err)
+{
+	AUTO(image_rows_done) struct image_rows all = { 0 };
+	int fit = 0;
+
+	if (state_image_having(rm->home->state, image_file_kind_name(IMAGE_BLOB), take_image, &all,
+			       err) < 0)
+		return -err->code;
+	for (size_t i = 0; fit == 0 && i < all.n; i++)
+		fit = drop_blobs_of(rm, &all.rows[i], err) < 0 ? -1 : fits(rm, limit, err);
+	return fit;
+}
+
+static int make_room(struct removal *rm, struct json_out *o, struct err *err)
+{
+	AUTO(image_rows_done) struct image_rows u = { 0 };
 	uint64_t limit = 0;
 	int fit;
 
-	if (removal_open(home, call, &rm, err) < 0 || limit_of(home, &limit, err) < 0)
+	if (limit_of(rm->home, &limit, err) < 0)
 		return -err->code;
-	json_put_array(o, "removed");
-	fit = fits(&rm, limit, err);
-	if (fit == 0 && list_unused(home, UINT64_MAX, &u, err) < 0)
+	fit = fits(rm, limit, err);
+	if (fit == 0)
+		fit = drop_blobs(rm, limit, err);
+	if (fit == 0 && list_unused(rm->home, UINT64_MAX, &u, err) < 0)
 		return -err->code;
-	for (size_t i = 0; fit == 0 && i < u.n; i++)
-		fit = drop_blobs(&rm, &u.rows[i], err) < 0 ? -1 : fits(&rm, limit, err);
 	for (size_t i = 0; fit == 0 && i < u.n; i++) {
-		int r = remove_one(&rm, &u.rows[i], err);
+		int r = remove_one(rm, &u.rows[i], err);
 
 		if (r > 0)
 			put_removed(o, &u.rows[i]);
-		fit = r < 0 ? r : fits(&rm, limit, err);
+		fit = r < 0 ? r : fits(rm, limit, err);
 	}
-	json_put_end(o);
-	if (fit < 0 || removal_sweep(&rm, call, err) < 0)
+	return fit < 0 ? fit : 0;
+}
+
+int home_image_gc(struct home *home, const struct call *call, struct json_out *o, struct err *err)
+{
+	AUTO(removal_close) struct removal rm = { 0 };
+	struct err later = ERR_INIT;
+
+	if (removal_open(home, call, &rm, err) < 0)
 		return -err->code;
+	json_put_array(o, "removed");
+	/* The new image is here and recorded; what fails now, the next collection does. */
+	if (make_room(&rm, o, &later) == 0)
+		IGNORE_RESULT(removal_sweep(&rm, call, &later));
+	json_put_end(o);
 	json_put_u64(o, "removed_bytes", rm.bytes);
 	return 0;
 }

@@ -134,7 +134,7 @@ int home_image_remove(struct home *home, const char *text, bool force, const str
 		r = state_image_refs(home->state, row.manifest_digest, count_text, &n_names, err);
 	if (r == 0)
 		r = removal_open(home, call, &rm, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	reference = home_image_is_digest(text) ? NULL : row.reference;
 	if (reference && n_names > 1) /* the image stays, so it may be in use */
@@ -152,7 +152,7 @@ int home_image_remove(struct home *home, const char *text, bool force, const str
 
 /* ---- sweep --------------------------------------------------------------------------------- */
 
-#define PARTIAL_AGE_S (7 * 24 * 3600) /* nobody goes on with a download that is older */
+#define PARTIAL_AGE_S (7ull * 24 * 3600) /* nobody goes on with a download that is older */
 
 struct sweep {
 	struct str_list needed; /* sorted */

@@ -46,25 +46,32 @@ static int make_room(void **items, size_t n, size_t *cap, size_t size)
 	return 0;
 }
 
+/* The range that a layer of that image goes to; NULL: out of memory. */
+static struct layer_range *range_of(struct layers *l, const char *manifest_digest)
+{
+	struct layer_range *last;
+
+	if (l->n_images > 0 && strcmp(l->images[l->n_images - 1].digest, manifest_digest) == 0)
+		return &l->images[l->n_images - 1];
+	if (make_room((void **)&l->images, l->n_images, &l->cap_images, sizeof(*l->images)) < 0)
+		return NULL;
+	last = &l->images[l->n_images++];
+	*last = (struct layer_range){ .first = l->n };
+	(void)snprintf(last->digest, sizeof(last->digest), "%s", manifest_digest);
+	return last;
+}
+
 static int take_layer(void *user, const struct state_layer *row)
 {
 	struct layers *l = user;
-	struct layer_range *last = l->n_images ? &l->images[l->n_images - 1] : NULL;
+	struct layer_range *range = range_of(l, row->manifest_digest);
 
-	if (!last || strcmp(last->digest, row->manifest_digest) != 0) {
-		if (make_room((void **)&l->images, l->n_images, &l->cap_images,
-			      sizeof(*l->images)) < 0)
-			return -ENOMEM;
-		last = &l->images[l->n_images++];
-		*last = (struct layer_range){ .first = l->n };
-		(void)snprintf(last->digest, sizeof(last->digest), "%s", row->manifest_digest);
-	}
-	if (make_room((void **)&l->rows, l->n, &l->cap, sizeof(*l->rows)) < 0)
+	if (!range || make_room((void **)&l->rows, l->n, &l->cap, sizeof(*l->rows)) < 0)
 		return -ENOMEM;
 	l->rows[l->n] = (struct layer_row){ .size = row->size, .shared = row->shared };
 	(void)snprintf(l->rows[l->n].digest, sizeof(l->rows[l->n].digest), "%s", row->digest);
 	l->n++;
-	last->n++;
+	range->n++;
 	return 0;
 }
 

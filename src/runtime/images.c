@@ -40,8 +40,7 @@ static int no_image(struct home *home, const char *text, const char *full, struc
 	if (home_image_nearest(home, full, found))
 		err_set(err, ERR_NOT_FOUND, "no image '%s'; did you mean '%s'?", text, found);
 	else
-		err_set(err, ERR_NOT_FOUND,
-			"no image '%s'; load it from an archive first: msb load -i FILE", text);
+		err_set(err, ERR_NOT_FOUND, "no image '%s'", text);
 	return err_detail(err, ERR_NR_IMAGE_NOT_FOUND, text);
 }
 

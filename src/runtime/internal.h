@@ -54,6 +54,13 @@ MUST_CHECK int copy_list(const struct json_at *at, struct str_list *ret, struct 
 /* The member `env` of @object as "K=V", sorted. */
 MUST_CHECK int copy_env(const struct json_at *object, struct str_list *ret, struct err *err);
 
+/* ---- exec_spec.c: what the spec shares ---- */
+
+/* The member `rlimits` of @object; *ret is owned by the caller, and untouched if there are none. */
+MUST_CHECK int copy_rlimits(const struct json_at *object, struct exec_rlimit **ret, size_t *ret_n,
+			    struct err *err);
+void put_rlimits(struct json_out *o, const struct exec_rlimit *limits, size_t n);
+
 /* ---- spec_root.c: the keys `image` and `root_disk` ---- */
 
 MUST_CHECK int spec_parse_image(const struct json_at *root, struct spec *s, struct err *err);
@@ -342,6 +349,8 @@ static inline void fd_map_done_auto(struct fd_map *map)
 /* ---- exec.c ---- */
 
 struct sandbox;
+/* A new connection to the agent, non-blocking; 0 or -errno. */
+MUST_CHECK int agent_connect(int run_dir, int *ret_fd);
 /* A new connection to the agent, non-blocking, owned by the caller. NOT_RUNNING, BUSY. */
 MUST_CHECK int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err);
 MUST_CHECK int sandbox_exec_parse(struct sandbox *sb, const char *text,

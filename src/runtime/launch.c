@@ -29,7 +29,7 @@
 #define P_PIDFD 3
 #endif
 
-#define LISTEN_BACKLOG	  128	     /* clients that connect while the monitor is busy */
+#define LISTEN_BACKLOG	  1024	     /* clients that wait for the agent; as many as it takes */
 #define SPEC_MAX	  (1u << 20) /* bytes of an encoded launch spec */
 #define DEADLINE_SLACK_MS 5000 /* the monitor keeps the start deadline and says more about it */
 
@@ -72,6 +72,20 @@ static int copy_to(char **ret, const char *text)
 	return *ret ? 0 : -ENOMEM;
 }
 
+static int copy_limits(const struct spec *s, struct boot_spec *b)
+{
+	size_t size = s->n_rlimits * sizeof(*b->rlimits);
+
+	if (size == 0)
+		return 0;
+	b->rlimits = malloc(size);
+	if (!b->rlimits)
+		return -ENOMEM;
+	memcpy(b->rlimits, s->rlimits, size);
+	b->n_rlimits = s->n_rlimits;
+	return 0;
+}
+
 static int build_boot(const struct launch *l, struct boot_spec *b)
 {
 	const struct spec *s = l->spec;
@@ -88,6 +102,8 @@ static int build_boot(const struct launch *l, struct boot_spec *b)
 		r = copy_to(&b->user, s->user ? s->user : image ? image->user : NULL);
 	if (r == 0)
 		r = build_env(l, b);
+	if (r == 0)
+		r = copy_limits(s, b);
 	b->time_ns = clock_wall_ns();
 	if (r == 0 && getrandom(b->seed, sizeof(b->seed), 0) != (ssize_t)sizeof(b->seed))
 		r = -EIO;

@@ -39,6 +39,7 @@ static int put_sandbox(void *user, const struct state_sandbox *sb)
 	json_put_object(o, NULL);
 	json_put_str(o, "name", sb->name);
 	json_put_str(o, "id", sb->id);
+	json_put_str(o, "image_digest", sb->image_digest);
 	json_put_str(o, "status", sb->status);
 	json_put_str(o, "reason", sb->reason);
 	json_put_bool(o, "ephemeral", sb->ephemeral);

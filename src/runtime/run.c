@@ -27,7 +27,7 @@ struct run {
 	struct exec_collect collect;
 	struct buf out[2];
 	struct run_result *result;
-	struct err *failed;	/* why nothing was run, or the limit that was passed */
+	struct err failed;	/* why nothing was run, or the limit that was passed */
 	bool has_failed, ended; /* END was told */
 };
 
@@ -59,7 +59,7 @@ static void kill_program(const struct run *run)
 
 static int too_much(struct run *run)
 {
-	struct err *err = run->failed;
+	struct err *err = &run->failed;
 
 	kill_program(run);
 	run->has_failed = true;
@@ -77,7 +77,7 @@ static int take_data(struct run *run, const struct stream_event *ev)
 
 	o->total += ev->len;
 	if (buf_add(b, ev->data, fits) < 0)
-		return err_no_memory(run->failed);
+		return err_no_memory(&run->failed);
 	if (fits < ev->len && run->collect.overflow_ends && !run->has_failed)
 		return too_much(run);
 	return 0;
@@ -131,7 +131,7 @@ static void text_of(const struct stream_event *ev, const char *key, char *out, s
 
 static void take_failed(struct run *run, const struct stream_event *ev)
 {
-	struct err *err = run->failed;
+	struct err *err = &run->failed;
 	char message[ERR_MSG_MAX], kind[sizeof(err->reason)];
 
 	text_of(ev, "message", message, sizeof(message));
@@ -153,9 +153,9 @@ static void take_end(struct run *run, const struct stream_event *ev)
 		return;
 	text_of(ev, "message", message, sizeof(message));
 	run->has_failed = true;
-	err_set(run->failed, ev->number == ERR_NR_PROTOCOL ? ERR_PROTOCOL : ERR_BUSY, "%s",
+	err_set(&run->failed, ev->number == ERR_NR_PROTOCOL ? ERR_PROTOCOL : ERR_BUSY, "%s",
 		message);
-	err_detail(run->failed, (enum err_number)ev->number, run->name);
+	err_detail(&run->failed, (enum err_number)ev->number, run->name);
 }
 
 static int take_event(struct run *run, const struct stream_event *ev)
@@ -258,7 +258,7 @@ static int run_end(struct run *run, int r, struct err *err)
 		return r;
 	}
 	if (run->has_failed) {
-		*err = *run->failed;
+		*err = run->failed;
 		return -(int)err->code;
 	}
 	if (!result->timed_out)
@@ -287,13 +287,12 @@ int sandbox_run(struct sandbox *sb, const char *request, const void *in, size_t 
 		const struct call *call, struct run_result *ret, struct err *err)
 {
 	struct exec_request req = { 0 };
-	struct err failed = ERR_INIT;
 	struct run run = {
 		.sb = sb,
 		.in = in,
 		.in_len = in ? len : 0,
 		.result = ret,
-		.failed = &failed,
+		.failed = ERR_INIT,
 	};
 	int r = sandbox_exec_parse(sb, request, &req, &run.collect, err);
 

@@ -78,7 +78,7 @@ struct save_to {
 MUST_CHECK int home_image_save(struct home *home, const char *const *names,
 			       const struct save_to *to, const char *options,
 			       const struct call *call, char **ret_json, struct err *err);
-/* [{"name","id","status","reason","ephemeral","exit_code","created_at",...}] */
+/* [{"name","id","image_digest","status","reason","ephemeral","exit_code","created_at",...}] */
 MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
 /* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first, then wait for that. */
 MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool force,

@@ -72,7 +72,6 @@ static const char *const spec_later[] = {
 	"cpu_placement",
 	"placement_profile",
 	"thp",
-	"rlimits",
 	"main",
 	"init",
 	"scripts",
@@ -139,6 +138,7 @@ void spec_done(struct spec *spec)
 		free(spec->mounts[i].source);
 	}
 	free(spec->mounts);
+	free(spec->rlimits);
 	*spec = (struct spec){ 0 };
 }
 
@@ -448,6 +448,8 @@ static int parse_programs(const struct json_at *root, struct spec *s, struct err
 	int r = copy_env(root, &s->env, err);
 
 	if (r == 0)
+		r = copy_rlimits(root, &s->rlimits, &s->n_rlimits, err);
+	if (r == 0)
 		r = copy_str(root, "workdir", &s->workdir, err);
 	if (r == 0 && s->workdir && s->workdir[0] != '/')
 		return json_complain(&workdir, err, "'%.100s' is not an absolute path", s->workdir);
@@ -578,6 +580,8 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	if (s->cmd_set)
 		put_list(&o, "cmd", &s->cmd);
 	put_mounts(&o, s);
+	if (s->n_rlimits > 0)
+		put_rlimits(&o, s->rlimits, s->n_rlimits);
 	json_put_object(&o, "lifecycle");
 	json_put_bool(&o, "detached", false);
 	json_put_bool(&o, "ephemeral", s->ephemeral);

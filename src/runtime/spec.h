@@ -78,6 +78,8 @@ struct spec {
 	size_t n_labels;
 	struct spec_mount *mounts; /* parents first */
 	size_t n_mounts;
+	struct exec_rlimit *rlimits; /* of every program */
+	size_t n_rlimits;
 	bool ephemeral;
 	bool reuse; /* a stopped sandbox of this name with an equal spec is booted again */
 	uint64_t start_timeout_ms, stop_timeout_ms;

@@ -9,7 +9,10 @@
  * a reader that does not read stops the guest through the flow control of the connection.
  *
  * When the other thread leaves bytes in `out` while exec_stream_wait() sleeps, the eventfd `wake`
- * makes it poll for POLLOUT as well.  A program with a loop of its own asks exec_stream_want().
+ * makes it poll for POLLOUT as well.
+ *
+ * The agent tells how much of its input the program takes.  If that is so far behind that the agent may
+ * not read this connection any more, a signal goes over one of its own.  A program with a loop of its own asks exec_stream_want().
  */
 #include "runtime/stream.h"
 
@@ -22,6 +25,7 @@
 
 #include "base/clock.h"
 #include "proto/frame.h"
+#include "proto/request.h"
 #include "runtime/internal.h"
 
 #define OUT_MAX	    (256u << 10) /* bytes of input that wait for the socket */
@@ -44,8 +48,10 @@ enum stream_kind { STREAM_PROGRAM, STREAM_WATCH, STREAM_TCP };
 
 struct exec_stream {
 	enum stream_kind kind;
-	int fd;	  /* owned */
-	int wake; /* owned eventfd: `out` has bytes that the waiting thread does not know of */
+	int fd;	     /* owned */
+	int run_dir; /* owned: of the sandbox, -1: unknown */
+	int aside;   /* owned: for signals that overtake input, under lock; -1 */
+	int wake;    /* owned eventfd: `out` has bytes that the waiting thread does not know of */
 	/* reading thread only */
 	enum stream_state state;
 	struct buf in;
@@ -60,6 +66,8 @@ struct exec_stream {
 	struct buf out;
 	bool write_closed; /* EOF was sent, or the program closed its end, or all is over */
 	bool broken;	   /* the socket takes nothing any more */
+	uint64_t untaken;  /* bytes of input that the program is not known to have taken */
+	uint64_t session;  /* 0: not started yet */
 };
 
 /* Send what waits; under lock. */
@@ -108,6 +116,7 @@ static int stream_new(int fd, enum stream_kind kind, bool writable, struct exec_
 	}
 	s->kind = kind;
 	s->fd = fd;
+	s->run_dir = s->aside = -1;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	buf_init(&s->in, FRAME_HEADER + FRAME_MAX_PAYLOAD);
 	buf_init(&s->json, 8192);
@@ -176,6 +185,11 @@ int exec_stream_tcp(int fd, uint16_t port, struct exec_stream **ret_stream, stru
 	return r < 0 ? r : stream_begin(s, tcp_request_encode(&s->out, &request), ret_stream, err);
 }
 
+void exec_stream_of(struct exec_stream *s, int run_dir)
+{
+	s->run_dir = fcntl(run_dir, F_DUPFD_CLOEXEC, 3);
+}
+
 void exec_stream_close(struct exec_stream *s)
 {
 	if (!s)
@@ -183,6 +197,8 @@ void exec_stream_close(struct exec_stream *s)
 	(void)close(s->fd);
 	if (s->wake >= 0)
 		(void)close(s->wake);
+	close_auto(&s->run_dir);
+	close_auto(&s->aside);
 	buf_done(&s->in);
 	buf_done(&s->json);
 	buf_done(&s->out);
@@ -244,6 +260,9 @@ static int on_started(struct exec_stream *s, const struct frame *f, struct strea
 	if (exec_started_decode(f->payload, f->len, &x) < 0)
 		return -EPROTO;
 	s->state = STREAM_RUNNING;
+	(void)pthread_mutex_lock(&s->lock);
+	s->session = x.session;
+	(void)pthread_mutex_unlock(&s->lock);
 	s->at[0] = x.out_from;
 	s->at[1] = x.err_from;
 	json_begin(s, &o);
@@ -368,6 +387,19 @@ static int on_hello(struct exec_stream *s, const struct frame *f)
 	return 0;
 }
 
+/* The program took some of its input: as much may follow. */
+static int on_taken(struct exec_stream *s, const struct frame *f)
+{
+	struct stdin_taken x;
+
+	if (stdin_taken_decode(f->payload, f->len, &x) < 0)
+		return -EPROTO;
+	(void)pthread_mutex_lock(&s->lock);
+	s->untaken -= x.bytes < s->untaken ? x.bytes : s->untaken;
+	(void)pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
 static int simple_event(struct stream_event *ev, enum stream_event_type type, int64_t number)
 {
 	ev->type = type;
@@ -447,6 +479,8 @@ static int take_frame(struct exec_stream *s, const struct frame *f, struct strea
 		return on_gap(s, f, ev);
 	case FRAME_EXITED:
 		return on_exited(s, f, ev);
+	case FRAME_STDIN_TAKEN:
+		return on_taken(s, f);
 	case FRAME_TIMED_OUT:
 		return simple_event(ev, STREAM_TIMEOUT, 0);
 	case FRAME_STDIN_CLOSED:
@@ -572,6 +606,7 @@ int exec_stream_wait(struct exec_stream *s, int64_t timeout_ms, struct cancel *c
 int exec_stream_write(struct exec_stream *s, const void *data, size_t len, size_t *ret_n,
 		      struct err *err)
 {
+	uint16_t type = s->kind == STREAM_TCP ? FRAME_TCP_DATA : FRAME_STDIN;
 	size_t n = 0;
 	int r = 0;
 
@@ -584,10 +619,11 @@ int exec_stream_write(struct exec_stream *s, const void *data, size_t len, size_
 		size_t chunk = len - n < STDIN_CHUNK ? len - n : STDIN_CHUNK;
 
 		chunk = chunk < room ? chunk : room;
-		r = frame_add(&s->out, s->kind == STREAM_TCP ? FRAME_TCP_DATA : FRAME_STDIN, 0,
-			      (const uint8_t *)data + n, chunk);
-		if (r == 0)
+		r = frame_add(&s->out, type, 0, (const uint8_t *)data + n, chunk);
+		if (r == 0) {
 			n += chunk;
+			s->untaken += chunk;
+		}
 		flush_out(s);
 	}
 	flush_and_wake(s);
@@ -622,16 +658,55 @@ static int check_program(const struct exec_stream *s, const char *what, struct e
 		       s->kind == STREAM_WATCH ? "only watches its session" : "has no program");
 }
 
+/* Hello and open of the connection beside; under lock. */
+static int aside_greet(struct exec_stream *s, struct buf *b)
+{
+	struct requests_open open = { .time_ns = clock_wall_ns() };
+	struct hello hello = { .min = AGENT_PROTO_MIN, .max = AGENT_PROTO_MAX };
+	int r = agent_connect(s->run_dir, &s->aside);
+
+	if (r >= 0)
+		r = hello_encode(b, &hello);
+	return r < 0 ? r : requests_open_encode(b, &open);
+}
+
+/*
+ * Over a connection of its own, which stays for the next one: the agent reads nothing of a client
+ * that has gone.  Its answers do not matter.  False: it could not be said that way.  Under lock.
+ */
+static bool signal_aside(struct exec_stream *s, int signo)
+{
+	struct kill_request kill = { .session = s->session, .signal = (uint32_t)signo };
+	AUTO(buf_done) struct buf b = { .max = 4096 };
+	char away[256];
+	int r = 0;
+
+	if (s->run_dir < 0 || s->session == 0)
+		return false;
+	if (s->aside < 0)
+		r = aside_greet(s, &b);
+	if (r >= 0)
+		r = kill_request_encode(&b, &kill);
+	while (r >= 0 && recv(s->aside, away, sizeof(away), MSG_DONTWAIT) > 0)
+		;
+	if (r >= 0 && send(s->aside, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)b.len)
+		return true;
+	close_auto(&s->aside);
+	return false;
+}
+
 int exec_stream_signal(struct exec_stream *s, int signo, struct err *err)
 {
 	int r = check_program(s, "signal", err);
+	bool stuck;
 
 	if (r < 0)
 		return r;
 	if (signo < 1 || signo > MAX_SIGNAL)
 		return err_set(err, ERR_INVALID, "there is no signal %d", signo);
 	(void)pthread_mutex_lock(&s->lock);
-	if (!s->broken)
+	stuck = s->untaken >= STDIN_STUCK && !s->broken;
+	if (!s->broken && !(stuck && signal_aside(s, signo)))
 		r = has_slack(s) ? signal_encode(&s->out, (uint32_t)signo) : -EAGAIN;
 	flush_and_wake(s);
 	(void)pthread_mutex_unlock(&s->lock);

@@ -57,6 +57,11 @@ MUST_CHECK int exec_stream_attach(int fd, struct attach_request *request,
  */
 MUST_CHECK int exec_stream_tcp(int fd, uint16_t port, struct exec_stream **ret_stream,
 			       struct err *err);
+/*
+ * The run folder of its sandbox, @run_dir is borrowed: so that signals overtake input that the program
+ * does not read.  Before it is used by another thread.
+ */
+void exec_stream_of(struct exec_stream *s, int run_dir);
 void exec_stream_close(struct exec_stream *s);
 DEFINE_AUTO(struct exec_stream *, exec_stream_close);
 

@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "proto/frame.h"
+#include "proto/request.h"
 
 #define READ_BYTES 16384			   /* of one event */
 #define OUT_MAX	   (AGENT_BOOT_MAX + 256 * 1024ul) /* bytes; the boot message and its headers */
@@ -299,6 +301,20 @@ int agent_channel_shutdown(struct agent_channel *c, uint32_t grace_ms)
 	if (c->state != CHANNEL_READY)
 		return -ENOTCONN;
 	r = shutdown_request_encode(&c->out, &request);
+	if (r < 0)
+		return r;
+	loop_set_events(c->loop, c->id, EPOLLIN | EPOLLOUT);
+	return 0;
+}
+
+int agent_channel_clock(struct agent_channel *c)
+{
+	struct clock_request request = { .time_ns = clock_wall_ns() };
+	int r;
+
+	if (c->state != CHANNEL_READY)
+		return -ENOTCONN;
+	r = clock_request_encode(&c->out, &request);
 	if (r < 0)
 		return r;
 	loop_set_events(c->loop, c->id, EPOLLIN | EPOLLOUT);

@@ -43,6 +43,9 @@ void agent_channel_free(struct agent_channel *c);
 /* The agent connects: the descriptor for its stream, owned by the caller. -EBUSY: there is one. */
 MUST_CHECK int agent_channel_accept(struct agent_channel *c);
 
+/* Tell it the time, after the host's clock was set. -ENOTCONN as below. */
+MUST_CHECK int agent_channel_clock(struct agent_channel *c);
+
 /* Ask it to shut down. -ENOTCONN before the agent is ready and after it is lost. */
 MUST_CHECK int agent_channel_shutdown(struct agent_channel *c, uint32_t grace_ms);
 

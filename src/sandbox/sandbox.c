@@ -28,6 +28,7 @@
 #include "sandbox/control.h"
 #include "sandbox/ending.h"
 #include "sandbox/exit_record.h"
+#include "sandbox/host_clock.h"
 #include "sandbox/listener.h"
 #include "sandbox/machine.h"
 #include "sandbox/report.h"
@@ -44,6 +45,7 @@ struct sandbox {
 	struct agent_channel *channel; /* owned */
 	struct control control;
 	struct listener agent_listener;
+	struct host_clock clock;
 	loop_id watchdog_id, signal_id, timer_id;
 	int signal_fd; /* owned */
 	bool client_gone;
@@ -229,6 +231,13 @@ static void clients_quiet(void *user)
 	event(s, EVENT_QUIET, 0);
 }
 
+static void clock_changed(void *user)
+{
+	struct sandbox *s = user;
+
+	IGNORE_RESULT(agent_channel_clock(s->channel) < 0); /* it is ending */
+}
+
 static void agent_ready(void *user)
 {
 	struct sandbox *s = user;
@@ -242,6 +251,9 @@ static void agent_ready(void *user)
 		event(s, EVENT_BOOT_FAILED, 0);
 		return;
 	}
+	r = host_clock_init(&s->clock, s->loop, clock_changed, s);
+	if (r < 0)
+		log_warn("changes of the host's clock are not seen: error %d", -r);
 	loop_remove(s->loop, &s->timer_id);
 	event(s, EVENT_READY, 0);
 	report_progress(&s->report, "ready");
@@ -417,6 +429,7 @@ static void sandbox_done(struct sandbox *s)
 {
 	machine_done(&s->machine);
 	agent_channel_free(s->channel);
+	host_clock_done(&s->clock);
 	listener_done(&s->agent_listener);
 	control_done(&s->control);
 	console_done(&s->console);

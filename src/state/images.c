@@ -284,6 +284,19 @@ int state_image_unused(struct state *state, state_image_fn fn, void *user, struc
 	return each_image(&st, fn, user, err);
 }
 
+int state_image_having(struct state *state, const char *kind, state_image_fn fn, void *user,
+		       struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state,
+		  "SELECT " FIRST_NAME ", " COLUMNS " FROM images i WHERE EXISTS"
+		  " (SELECT 1 FROM image_files f WHERE f.manifest_digest = i.manifest_digest"
+		  "  AND f.kind = ?) ORDER BY max(i.used_at, i.loaded_at), i.manifest_digest");
+	stmt_text(&st, kind);
+	return each_image(&st, fn, user, err);
+}
+
 int state_image_unknown(struct state *state, state_image_fn fn, void *user, struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;

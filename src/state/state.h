@@ -95,6 +95,9 @@ MUST_CHECK int state_image_find(struct state *state, const char *prefix, state_i
 /* Images that no sandbox keeps, the least recently used first; with the first of their names. */
 MUST_CHECK int state_image_unused(struct state *state, state_image_fn fn, void *user,
 				  struct err *err);
+/* Images that have files of kind @kind, the least recently used first. */
+MUST_CHECK int state_image_having(struct state *state, const char *kind, state_image_fn fn,
+				  void *user, struct err *err);
 /* Images of which it is not known what they need: recorded by an older version. */
 MUST_CHECK int state_image_unknown(struct state *state, state_image_fn fn, void *user,
 				   struct err *err);

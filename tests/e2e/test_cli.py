@@ -84,9 +84,9 @@ def test_bad_values_are_found_before_anything_is_made(home, args, words):
 
 
 def test_a_missing_image_is_an_error_that_helps(msb):
-    r = msb("run", "nosuchimage", "--", "true")
+    r = msb("run", "--pull", "never", "nosuchimage", "--", "true")
     assert (r.returncode, r.stdout) == (125, "")
-    assert "nosuchimage" in r.stderr and "msb load -i FILE" in r.stderr
+    assert "nosuchimage" in r.stderr and "msb pull nosuchimage" in r.stderr
 
 
 def test_a_missing_directory_is_an_error(msb):

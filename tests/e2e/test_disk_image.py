@@ -13,10 +13,12 @@ import pytest
 from conftest import eventually
 
 MIB = 1 << 20
+TOOLS = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}  # a user's has no sbin
 
 
 def tool(*args, **kw):
-    return subprocess.run([str(a) for a in args], check=True, capture_output=True, text=True, **kw)
+    return subprocess.run([str(a) for a in args], check=True, capture_output=True, text=True,
+                          env=TOOLS, **kw)
 
 
 def digest(path):
@@ -25,7 +27,7 @@ def digest(path):
 
 def clean(path):
     """The ext4 file system in the file has no error."""
-    r = subprocess.run(["e2fsck", "-fn", str(path)], capture_output=True, text=True)
+    r = subprocess.run(["e2fsck", "-fn", str(path)], capture_output=True, text=True, env=TOOLS)
     assert r.returncode == 0, r.stdout + r.stderr
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images after they came in: listing, names, removal, pruning, checking."""
+import ctypes
 import functools
 import gzip
 import json
@@ -14,7 +15,7 @@ import pytest
 import test_load
 from conftest import Home
 from images import archive, builtin_layer, family, files, layer, listed, names, sha
-from library import CallError, Library
+from library import Call, CallError, Library
 
 IMAGE = 2  # MSB_IMAGE
 
@@ -189,6 +190,32 @@ def test_what_a_crash_left_is_swept(two):
     assert set(files(two)) == set(good) | {"partial/" + "5" * 64}
 
 
+def test_the_calls(two):
+    lib = Library()
+    m = lib.open(two)
+    brief = json.loads(lib.text("list", m, IMAGE, b'{"brief":true}'))
+    assert [i["name"] for i in brief] == ["x/one:1", "x/two:1"] and "layers" not in brief[0]
+    for call in (lambda: lib.text("list", m, IMAGE, b'{"breif":true}'),
+                 lambda: lib.text("prune", m, IMAGE, b'{"older_than":1}', None),
+                 lambda: lib.text("inspect", m, 9, b"x/one:1"),
+                 lambda: lib("remove", m, IMAGE, b"x/one:1", 64, None),
+                 lambda: lib("image_tag", m, b"x/one:1", b"UPPER")):
+        with pytest.raises(CallError) as e:
+            call()
+        assert e.value.code == 200
+    cancel = lib.new("cancel")
+    lib.lib.msb_cancel_fire(cancel)
+    with pytest.raises(CallError) as e:
+        lib.text("verify", m, IMAGE, b"x/one:1", ctypes.byref(Call(cancel=cancel)))
+    assert e.value.code == 1100
+    assert json.loads(lib.text("verify", m, IMAGE, b"x/one:1", None))["good"]
+    lib("image_tag", m, b"x/one:1", b"three")
+    gone = json.loads(lib.text("prune", m, IMAGE, None, None))
+    assert sorted(i["name"] for i in gone["removed"]) == ["three:latest", "x/two:1"]
+    lib.lib.msb_cancel_free(cancel)
+    lib.lib.msb_close(m)
+
+
 # ---- damage ------------------------------------------------------------------------------------
 
 
@@ -259,6 +286,9 @@ def test_sandboxes_keep_their_images(home, tmp_path):
     assert old["used_by"] == 2 and old["used_at"]
     assert json.loads(home.run("image", "inspect", "app", "--format", "json").stdout)["sandboxes"] == \
         ["db", "web"]
+    lib = Library()
+    assert [i["image_digest"] for i in json.loads(lib.text("list", lib.open(home), 1, None))] == \
+        [old["digest"]] * 2
     # The name means another image now; a sandbox keeps the one it was created with.
     load(home, archives["new"].read_bytes())
     assert home.run("image", "tag", "test/new:1", "app").returncode == 0
@@ -335,3 +365,46 @@ def test_the_terminal_shows_ages(two):
     assert p.wait(timeout=60) == 0
     os.close(main)
     assert re.search(rb"x/one:1 .* \d+[dhms] ago", seen)
+
+
+# ---- room -----------------------------------------------------------------------------------------
+
+
+def limit(home, **images):
+    home.path.mkdir(exist_ok=True, mode=0o700)
+    (home.path / "config.json").write_text(json.dumps({"images": images}))
+
+
+def big(name):
+    return archive([layer({"data": os.urandom(1_000_000)})], f"x/{name}:1")
+
+
+def test_the_least_recently_used_make_room(home):
+    limit(home, max_size=2_500_000)
+    load(home, big("one"))
+    load(home, big("two"))
+    r = home.run("load", input=big("three"), text=False)
+    assert r.returncode == 0 and r.stdout == b"docker.io/x/three:1\n"
+    assert re.search(r"! removed x/one:1 to make room \(\d+\.\d KiB\)\n".encode(), r.stderr)
+    assert [i["name"] for i in listed(home)] == ["x/three:1", "x/two:1"]
+    assert not any("tmp" in f for f in files(home)) and len(files(home)) == 2 * 5
+    assert home.run("image", "verify", "x/two:1", "x/three:1").returncode == 0
+    # What has just come in stays, whatever it takes; names that are to be kept stay, too.
+    limit(home, max_size=1000, keep=["x/two:1"])
+    load(home, big("four"))
+    assert [i["name"] for i in listed(home)] == ["x/four:1", "x/two:1"]
+    assert home.run("image", "prune", "-y").returncode == 0
+    assert [i["name"] for i in listed(home)] == ["x/two:1"]
+    limit(home, max_size=0)
+    load(home, big("five"))
+    assert len(listed(home)) == 2
+
+
+def test_room_is_made_among_images_in_use(home, tmp_path):
+    limit(home, max_size=1000)
+    load(home, family(tmp_path, ["one"])["one"].read_bytes())
+    assert home.run("run", "--name", "box", "test/one:1", "--", "true").returncode == 0
+    load(home, big("two"))
+    load(home, big("three"))
+    assert [i["name"] for i in listed(home)] == ["test/one:1", "x/three:1"]
+    assert home.run("run", "--name", "box", "test/one:1", "--", "cat", "/which").stdout == "one\n"

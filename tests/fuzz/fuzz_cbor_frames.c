@@ -92,6 +92,7 @@ static int decode_request(const struct frame *f)
 {
 	struct attach_request attach;
 	struct output_gap gap;
+	struct stdin_taken taken;
 	struct tcp_request tcp;
 	struct requests_open open;
 	struct session_list list;
@@ -107,6 +108,8 @@ static int decode_request(const struct frame *f)
 		return attach_request_decode(f->payload, f->len, &attach);
 	case FRAME_GAP:
 		return output_gap_decode(f->payload, f->len, &gap);
+	case FRAME_STDIN_TAKEN:
+		return stdin_taken_decode(f->payload, f->len, &taken);
 	case FRAME_OPEN_TCP:
 		return tcp_request_decode(f->payload, f->len, &tcp);
 	case FRAME_OPEN_REQUESTS:

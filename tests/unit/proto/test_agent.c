@@ -83,6 +83,10 @@ static void fill_boot(struct boot_spec *s)
 	s->mounts[0] = (struct boot_mount){ .number = 3, .target = strdup("/work"), .nodev = true };
 	s->hostname = strdup("box");
 	ASSERT_EQ(str_list_add(&s->env, "A=\xff\n"), 0);
+	s->n_rlimits = 1;
+	s->rlimits = calloc(1, sizeof(*s->rlimits));
+	ASSERT(s->rlimits);
+	s->rlimits[0] = (struct exec_rlimit){ .resource = 15, .hard = RLIMIT_NONE };
 	s->time_ns = 1234567890123456789;
 	s->seed[63] = 1;
 }
@@ -107,6 +111,8 @@ TEST(boot_message)
 	ASSERT_EQ(t.n_mounts, 1);
 	ASSERT_STR(t.mounts[0].target, "/work");
 	ASSERT(t.mounts[0].nodev && !t.mounts[0].read_only && t.mounts[0].number == 3);
+	ASSERT_EQ(t.n_rlimits, 1);
+	ASSERT(t.rlimits[0].resource == 15 && t.rlimits[0].hard == RLIMIT_NONE);
 	ASSERT_STR(t.hostname, "box");
 	ASSERT_STR(t.env.items[0], "A=\xff\n");
 	ASSERT(!t.env.items[1] && !t.user && !t.workdir);

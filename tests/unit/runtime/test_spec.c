@@ -295,4 +295,20 @@ TEST(a_file_as_image_proposes_load)
 	ASSERT_EQ(close(fd), 0);
 }
 
+TEST(rlimits_are_kept)
+{
+	static const char text[] =
+		"{\"image\":\"x\",\"rlimits\":[{\"resource\":\"nofile\",\"soft\":10,"
+		"\"hard\":\"unlimited\"}]}";
+	AUTO(spec_done) struct spec spec = { 0 };
+	AUTO_FREE char *normal = NULL;
+	struct err err = ERR_INIT;
+
+	ASSERT_EQ(spec_parse(text, strlen(text), NULL, &spec, &err), 0);
+	ASSERT_EQ(spec.n_rlimits, 1);
+	ASSERT(spec.rlimits[0].soft == 10 && spec.rlimits[0].hard == RLIMIT_NONE);
+	ASSERT_EQ(spec_normal(&spec, &normal, &err), 0);
+	ASSERT(strstr(normal, "{\"resource\":\"nofile\",\"soft\":10,\"hard\":\"unlimited\"}"));
+}
+
 TAP_MAIN()

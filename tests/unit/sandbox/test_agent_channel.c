@@ -3,8 +3,10 @@
 
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "proto/frame.h"
+#include "proto/request.h"
 #include "sandbox/agent_channel.h"
 
 /* Counts what the channel says. */
@@ -211,6 +213,55 @@ TEST(a_hostile_agent_is_dropped)
 		ASSERT_EQ(s.ready, c->ready);
 		ASSERT_EQ(s.sessions, 0);
 	}
+}
+
+static void stop_when_ready(void *user)
+{
+	struct seen *s = user;
+
+	s->ready++;
+	loop_stop(s->loop);
+}
+
+TEST(the_time_is_told_to_an_agent_that_is_ready)
+{
+	struct agent_events with_stop = events;
+	AUTO(buf_done) struct buf b = { 0 };
+	struct agent_channel *c = NULL;
+	struct clock_request clock = { 0 };
+	struct seen s = { 0 };
+	uint64_t now = clock_wall_ns();
+	uint8_t got[1024];
+	struct frame f;
+	size_t at = 0;
+	ssize_t n;
+	int fd;
+
+	with_stop.ready = stop_when_ready;
+	ASSERT_EQ(loop_new(&s.loop), 0);
+	ASSERT_EQ(agent_channel_new(s.loop, io_memfd("boot", "", 0), &with_stop, &s, &c), 0);
+	ASSERT_EQ(agent_channel_clock(c), -ENOTCONN);
+	fd = agent_channel_accept(c);
+	ASSERT(fd >= 0);
+	add_hello(&b);
+	ASSERT_EQ(frame_add(&b, FRAME_READY, 0, NULL, 0), 0);
+	ASSERT_EQ(io_write_full(fd, b.data, b.len), 0);
+	ASSERT_EQ(loop_run(s.loop), 0);
+	ASSERT_EQ(agent_channel_clock(c), 0);
+	ASSERT_EQ(frame_add(&b, FRAME_DONE, 0, NULL, 0), 0);
+	ASSERT_EQ(io_write_full(fd, b.data + b.len - FRAME_HEADER, FRAME_HEADER), 0);
+	ASSERT_EQ(shutdown(fd, SHUT_WR), 0);
+	ASSERT_EQ(loop_run(s.loop), 0);
+	ASSERT_STR(s.why, "closed"); /* the answer was no error */
+	n = recv(fd, got, sizeof(got), MSG_DONTWAIT);
+	while (frame_next(got + at, (size_t)n - at, &f) > 0 && f.type != FRAME_CLOCK)
+		at += FRAME_HEADER + f.len;
+	ASSERT_EQ(f.type, FRAME_CLOCK);
+	ASSERT_EQ(clock_request_decode(f.payload, f.len, &clock), 0);
+	ASSERT(clock.time_ns >= now);
+	agent_channel_free(c);
+	loop_free(s.loop);
+	(void)close(fd);
 }
 
 TAP_MAIN()

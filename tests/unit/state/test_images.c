@@ -229,7 +229,13 @@ TEST(shared_layers_and_sizes)
 			 "2:sha256:two:200:1 2:sha256:three:300:0 ");
 	OK(state_file_total(state, &bytes, &err));
 	ASSERT_EQ(bytes, 512 + 512 + 1024 + 512 + 4096);
+	text[0] = '\0';
+	OK(state_image_having(state, "blob", join_image, text, &err));
+	ASSERT_STR(text, "aaaaaaa2=x/two:1/0 ");
 	OK(state_image_spare(state, B, "blob", &err));
+	text[0] = '\0';
+	OK(state_image_having(state, "blob", join_image, text, &err));
+	ASSERT_STR(text, "");
 	OK(state_file_total(state, &bytes, &err));
 	ASSERT_EQ(bytes, 512 + 512 + 1024 + 4096);
 	drop(state);
