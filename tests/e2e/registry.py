@@ -48,8 +48,9 @@ class Registry:
         log = self.folder / "log"
         with open(log, "ab") as out:
             begin = out.tell()
-            self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=out, stderr=out,
-                                            stdin=subprocess.DEVNULL)
+            # Ends with this process, however that ends.
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "docker-registry", "serve", config],
+                                            stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         assert self.wait_for_port(log, begin), log.read_text()
 
     def wait_for_port(self, log, begin):

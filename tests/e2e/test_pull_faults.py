@@ -152,11 +152,19 @@ def test_a_name_that_is_nowhere(home):
     check_sentence(pull(home, "no-such-host.invalid/a:1"), "no-such-host.invalid")
 
 
+def can_unshare(*flags):
+    return subprocess.run(["unshare", *flags, "true"], check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_unshare("-rn"), reason="no user namespaces here")
+def test_no_network_at_all(home):
+    env = {**home.env, **registry.nowhere(home.path / "nobody")}
+    r = subprocess.run(["unshare", "-rn", home.msb, "pull", "debian:12"], env=env, capture_output=True, text=True,
+                       timeout=60)
+    check_sentence(r, "debian:12", "no network")
+
+
 # ---- a full disk ----------------------------------------------------------------------------------
-
-def can_mount():
-    return subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode == 0
-
 
 def pull_on(home, size_mib, *args):
     """Pull into a home on a file system of this size, above the reserve of 1 GiB; what is left there."""
@@ -172,7 +180,7 @@ def pull_on(home, size_mib, *args):
 FULL = {"known": noise(7, 24 * MIB), "found": b"easily compressed, but no zeros" * (MIB * 24 // 31)}
 
 
-@pytest.mark.skipif(not can_mount(), reason="no user namespaces here")
+@pytest.mark.skipif(not can_unshare("-rm"), reason="no user namespaces here")
 @pytest.mark.parametrize("how", FULL)
 def test_a_full_disk(home, plain, proxy, how):
     plain.push_layers([layer("a", FULL[how])], f"full-{how}:1")
