@@ -12,6 +12,7 @@
 #include "registry/http.h"
 
 #include <fcntl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -393,6 +394,7 @@ static int judge(struct transfer *t, struct conn *c, int r, CURLcode code)
 		trouble.handshake = handshake > 0;
 	a->no_tls = trouble_no_tls(&trouble);
 	a->again = trouble_may_pass(&trouble);
+	a->closed = trouble.sys == ECONNREFUSED;
 	return trouble_tell(&trouble, t->err);
 }
 
