@@ -138,10 +138,10 @@ int msb_sandbox_create(struct msb *m, const char *spec, int flags, const struct 
 		return error_argument(!m ? "m" : !spec ? "spec" : "ret_sb", error);
 	if (call_begin(call, &w, &err) < 0)
 		return error_out(&err, error);
-	if (flags)
+	if (flags & ~(MSB_DETACHED | MSB_OR_CONNECT | MSB_NO_START))
 		r = err_set(&err, ERR_INVALID, "there is no flag %d", flags);
 	else
-		r = sandbox_create(home_of(m), spec, &w.call, &sb, &err);
+		r = sandbox_create(home_of(m), spec, (unsigned)flags, &w.call, &sb, &err);
 	if (r == 0)
 		*ret_sb = (struct msb_sandbox *)sb;
 	return call_end(&w, r, &err, error);

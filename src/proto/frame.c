@@ -31,7 +31,7 @@ bool frame_is_known(uint16_t type)
 		uint16_t first, last;
 	} known[] = {
 		{ FRAME_HELLO, FRAME_ERROR },	     { FRAME_BOOT, FRAME_PONG },
-		{ FRAME_OPEN_EXEC, FRAME_TCP_EOF },  { FRAME_LAUNCH_PROGRESS, FRAME_STOP },
+		{ FRAME_OPEN_EXEC, FRAME_TCP_EOF },  { FRAME_LAUNCH_PROGRESS, FRAME_TOUCH },
 		{ FRAME_OPEN_REQUESTS, FRAME_THAW },
 	};
 

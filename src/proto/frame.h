@@ -73,9 +73,12 @@ enum frame_type {
 
 	/* ready pipe and control socket of msb-sandbox, see launch.h */
 	FRAME_LAUNCH_PROGRESS = 64, /* from monitor: struct launch_progress */
-	FRAME_LAUNCH_READY = 65,    /* from monitor */
+	FRAME_LAUNCH_READY = 65,    /* from monitor; on the control socket to who watches */
 	FRAME_LAUNCH_FAILED = 66,   /* from monitor, last: struct failure */
 	FRAME_STOP = 67,	    /* to monitor: struct stop_request */
+	FRAME_WATCH = 68,	    /* to monitor: LAUNCH_READY once that is so, ENDED at the end */
+	FRAME_ENDED = 69,	    /* from monitor: the exit record, JSON */
+	FRAME_TOUCH = 70, /* to monitor: the sandbox is in use; the idle time starts anew */
 };
 
 /* The type is one of the above, for whatever end. */

@@ -40,7 +40,6 @@ static const struct field spec_fields[] = {
 	{ 5, FIELD_STR, offsetof(struct launch_spec, cmdline) },
 	{ 6, FIELD_U32, offsetof(struct launch_spec, cpus) },
 	{ 7, FIELD_U64, offsetof(struct launch_spec, memory_mib) },
-	{ 8, FIELD_BOOL, offsetof(struct launch_spec, has_watchdog) },
 	{ 9, FIELD_BOOL, offsetof(struct launch_spec, flush) },
 	{ 10, FIELD_BOOL, offsetof(struct launch_spec, remove_run_dir) },
 	{ 11, FIELD_U64, offsetof(struct launch_spec, start_timeout_ms) },

@@ -19,7 +19,7 @@ enum launch_fd {
 	LAUNCH_FD_SPEC = 3,	/* sealed memfd: struct launch_spec */
 	LAUNCH_FD_BOOT = 4,	/* sealed memfd: the boot message in frames, sent on unread */
 	LAUNCH_FD_READY = 5,	/* pipe: progress, then ready or failed; then closed */
-	LAUNCH_FD_WATCHDOG = 6, /* pipe: EOF: the client is gone; one byte: detach. May be absent */
+	LAUNCH_FD_WATCHDOG = 6, /* socket: EOF: the client is gone; one byte: detach */
 	LAUNCH_FD_RUN_DIR = 7,	/* folder MSB_HOME/run/ID: exit record, logs */
 	LAUNCH_FD_LOCK = 8,	/* open file that holds the flock; all children inherit it */
 	LAUNCH_FD_AGENT = 9, /* listening Unix socket, RUN_DIR/agent.sock: clients of the agent */
@@ -28,6 +28,7 @@ enum launch_fd {
 	LAUNCH_FD_INITRAMFS = 12,
 	LAUNCH_FD_LOG = 13,	    /* monitor.log; also its standard error */
 	LAUNCH_FD_CONSOLE_LOG = 14, /* kernel.log */
+	LAUNCH_FD_PARENT = 15,	    /* pidfd of the client: a second sign of its death */
 	LAUNCH_FD_FIRST = 16,	    /* disks and folders, as the spec numbers them */
 };
 
@@ -57,7 +58,6 @@ struct launch_spec {
 	char *cmdline;	 /* extra kernel words; may be NULL; owned after decode */
 	uint32_t cpus;
 	uint64_t memory_mib;
-	bool has_watchdog;
 	bool flush;	     /* what the guest wrote matters after its end */
 	bool remove_run_dir; /* ephemeral: if the client died, leave no run folder behind */
 	uint64_t start_timeout_ms;
@@ -88,6 +88,25 @@ struct stop_request {
 };
 MUST_CHECK int stop_request_encode(struct buf *b, const struct stop_request *x);
 MUST_CHECK int stop_request_decode(const void *payload, size_t len, struct stop_request *x);
+
+/*
+ * Who the monitor is, as text "PID START BOOT-ID\n" in the lock, written by itself before anything
+ * else: a pid that another process has by now differs in the rest.
+ */
+#define MONITOR_BOOT_ID_SIZE 40 /* bytes of a boot id, with its NUL */
+#define MONITOR_IDENTITY_MAX 128
+struct monitor_identity {
+	int pid;
+	uint64_t start; /* clock ticks since the boot of the host, proc(5) */
+	char boot[MONITOR_BOOT_ID_SIZE];
+};
+/* Each 0 or -errno. */
+MUST_CHECK int monitor_boot_id(char id[static MONITOR_BOOT_ID_SIZE]);
+MUST_CHECK int monitor_start_time(int pid, uint64_t *ret_ticks);
+/* Of this process. */
+MUST_CHECK int monitor_identity_write(int fd);
+/* -EPROTO */
+MUST_CHECK int monitor_identity_parse(const char *text, struct monitor_identity *ret);
 
 /*
  * The exit record, RUN_DIR/exit.json, written by msb-sandbox under a temporary name and

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,10 +21,15 @@ int agent_connect(int run_dir, int *ret_fd)
 	return 0;
 }
 
-int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
+/* Connect to the boot that runs now; the folder of that boot, owned by the caller as well. */
+static int join(const struct sandbox *sb, int *ret_fd, int *ret_run_dir, struct err *err)
 {
-	int r = agent_connect(sb->run_dir, ret_fd);
+	AUTO_CLOSE int run_dir =
+		openat(sb->home->run_fd, sb->id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = run_dir < 0 ? -errno : agent_connect(run_dir, ret_fd);
 
+	if (r == 0)
+		*ret_run_dir = TAKE_FD(run_dir);
 	switch (-r) {
 	case 0:
 		return 0;
@@ -39,6 +45,13 @@ int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
 	}
 }
 
+int sandbox_connect(const struct sandbox *sb, int *ret_fd, struct err *err)
+{
+	AUTO_CLOSE int run_dir = -1;
+
+	return join(sb, ret_fd, &run_dir, err);
+}
+
 int sandbox_exec_parse(struct sandbox *sb, const char *text, struct exec_request *ret_request,
 		       struct exec_collect *ret_collect, struct err *err)
 {
@@ -47,7 +60,11 @@ int sandbox_exec_parse(struct sandbox *sb, const char *text, struct exec_request
 		.cmd = &sb->cmd,
 		.shell = sb->shell,
 	};
+	/* Reading an image for them costs time: most programs need none of it. */
+	int r = strstr(text, "\"default\"") ? sandbox_know_commands(sb, err) : 0;
 
+	if (r < 0)
+		return r;
 	return exec_parse(text, &defaults, ret_request, ret_collect, err);
 }
 
@@ -55,15 +72,16 @@ int sandbox_exec(struct sandbox *sb, const char *text, struct exec_stream **ret_
 		 struct err *err)
 {
 	struct exec_request req = { 0 };
+	AUTO_CLOSE int run_dir = -1;
 	int fd = -1;
 	int r = sandbox_exec_parse(sb, text, &req, NULL, err);
 
 	if (r == 0)
-		r = sandbox_connect(sb, &fd, err);
+		r = join(sb, &fd, &run_dir, err);
 	if (r == 0)
 		r = exec_stream_new(fd, &req, ret_stream, err);
 	if (r == 0)
-		exec_stream_of(*ret_stream, sb->run_dir);
+		exec_stream_of(*ret_stream, run_dir);
 	exec_request_done(&req);
 	return r;
 }
@@ -72,15 +90,16 @@ int sandbox_attach(struct sandbox *sb, const char *text, struct exec_stream **re
 		   struct err *err)
 {
 	struct attach_request req = { 0 };
+	AUTO_CLOSE int run_dir = -1;
 	int fd = -1;
 	int r = attach_parse(text, &req, err);
 
 	if (r == 0)
-		r = sandbox_connect(sb, &fd, err);
+		r = join(sb, &fd, &run_dir, err);
 	if (r == 0)
 		r = exec_stream_attach(fd, &req, ret_stream, err);
 	if (r == 0)
-		exec_stream_of(*ret_stream, sb->run_dir);
+		exec_stream_of(*ret_stream, run_dir);
 	return r;
 }
 

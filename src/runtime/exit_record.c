@@ -2,12 +2,14 @@
 #include "runtime/exit_record.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/io.h"
 #include "proto/launch.h"
+#include "runtime/identity.h"
 #include "runtime/internal.h"
 
 static const char *const record_keys[] = {
@@ -174,6 +176,21 @@ void exit_record_take(int run_fd, const char *id, struct exit_record *ret_record
 		*ret_record = (struct exit_record){ .reason = "monitor-killed",
 						    .code = -1,
 						    .ended_at = clock_wall_ns() };
+	/* The last word of a folder that is older than the host's boot can only be that. */
+	if (strcmp(ret_record->reason, "monitor-killed") == 0 && identity_rebooted(run_fd))
+		(void)snprintf(ret_record->reason, sizeof(ret_record->reason), "host-rebooted");
+}
+
+void exit_record_of_row(const struct state_sandbox *row, struct exit_record *ret_record)
+{
+	*ret_record = (struct exit_record){
+		.code = row->exit_code,
+		.signal = row->exit_signal,
+		.flushed = row->flushed,
+		.ended_at = row->ended_at,
+	};
+	(void)snprintf(ret_record->reason, sizeof(ret_record->reason), "%s",
+		       row->reason ? row->reason : "");
 }
 
 char *exit_record_json(const struct exit_record *record)
@@ -186,8 +203,9 @@ char *exit_record_json(const struct exit_record *record)
 	buf_init(&b, 4096);
 	json_out_init(&o, &b);
 	json_put_object(&o, NULL);
-	json_put_str(&o, "status", exit_reason_status(record->reason));
-	json_put_str(&o, "reason", record->reason);
+	json_put_str(&o, "status",
+		     record->reason[0] ? exit_reason_status(record->reason) : "created");
+	json_put_str(&o, "reason", record->reason[0] ? record->reason : NULL);
 	if (record->code < 0)
 		json_put_null(&o, "exit_code");
 	else

@@ -43,6 +43,10 @@ MUST_CHECK int exit_record_read(int run_fd, const char *id, struct exit_record *
 /* The same, but a record that cannot be believed is as good as none; so is @run_fd -1. */
 void exit_record_take(int run_fd, const char *id, struct exit_record *ret_record);
 
+/* What the database remembers of an end; reason "": it was never started. */
+struct state_sandbox;
+void exit_record_of_row(const struct state_sandbox *row, struct exit_record *ret_record);
+
 /* {"status","reason","exit_code","signal","flushed"}; NULL when out of memory. */
 char *exit_record_json(const struct exit_record *record);
 

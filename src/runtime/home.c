@@ -14,7 +14,9 @@
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -23,6 +25,8 @@
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
+
+#define REAP_MS 1000 /* between the end of a monitor's connections and that of its process */
 
 /* The folder @path, made if missing, with mode 0700 whatever the umask is. */
 static int folder_open(int at, const char *path, int *ret_fd, struct err *err)
@@ -218,7 +222,7 @@ void home_sweep(struct home *home)
 	(void)pthread_mutex_unlock(&home->lock);
 }
 
-int home_attach(struct home *home, int pidfd, int watchdog, struct err *err)
+int home_attach(struct home *home, const char *id, int pidfd, int watchdog, struct err *err)
 {
 	struct attached *a = calloc(1, sizeof(*a));
 
@@ -228,6 +232,7 @@ int home_attach(struct home *home, int pidfd, int watchdog, struct err *err)
 		return err_no_memory(err);
 	}
 	home_sweep(home);
+	(void)snprintf(a->id, sizeof(a->id), "%s", id);
 	a->pidfd = pidfd;
 	a->watchdog = watchdog;
 	(void)pthread_mutex_lock(&home->lock);
@@ -235,6 +240,63 @@ int home_attach(struct home *home, int pidfd, int watchdog, struct err *err)
 	home->attached = a;
 	(void)pthread_mutex_unlock(&home->lock);
 	return 0;
+}
+
+/* Under the lock. The newest boot of a sandbox comes first. */
+static struct attached *find_attached(struct home *home, const char *id)
+{
+	struct attached *a = home->attached;
+
+	while (a && strcmp(a->id, id) != 0)
+		a = a->next;
+	return a;
+}
+
+int home_detach(struct home *home, const char *id, struct err *err)
+{
+	struct attached *a;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&home->lock);
+	a = find_attached(home, id);
+	if (a && a->watchdog >= 0) {
+		if (send(a->watchdog, "d", 1, MSG_NOSIGNAL) != 1 && errno != EPIPE &&
+		    errno != ECONNRESET)
+			r = err_sys(err, errno, "detach the sandbox");
+		else
+			(void)close(TAKE_FD(a->watchdog));
+	}
+	(void)pthread_mutex_unlock(&home->lock);
+	return r;
+}
+
+bool home_holds(struct home *home, const char *id)
+{
+	struct attached *a;
+	bool holds;
+
+	(void)pthread_mutex_lock(&home->lock);
+	a = find_attached(home, id);
+	holds = a && a->watchdog >= 0 && !has_ended(a);
+	(void)pthread_mutex_unlock(&home->lock);
+	return holds;
+}
+
+void home_reap(struct home *home, const char *id)
+{
+	struct attached *a;
+	struct pollfd p = { .fd = -1, .events = POLLIN };
+
+	(void)pthread_mutex_lock(&home->lock);
+	a = find_attached(home, id);
+	if (a)
+		p.fd = fcntl(a->pidfd, F_DUPFD_CLOEXEC, 0);
+	(void)pthread_mutex_unlock(&home->lock);
+	if (p.fd < 0)
+		return;
+	(void)poll(&p, 1, REAP_MS);
+	(void)close(p.fd);
+	home_sweep(home);
 }
 
 int home_settings_check(const struct home *home, struct err *err)

@@ -72,9 +72,11 @@ void spec_default_size(struct spec *s);
 
 /* ---- home.c ---- */
 
-/* A sandbox that ends with this process: the ends of it that must stay open. */
+/* A sandbox that this process has started: what must stay open, and whom to collect. */
 struct attached {
-	int pidfd, watchdog; /* owned */
+	char id[SANDBOX_ID_LEN + 1];
+	int pidfd;    /* owned */
+	int watchdog; /* owned; -1: it is detached */
 	struct attached *next;
 };
 
@@ -111,7 +113,14 @@ MUST_CHECK int home_settings_check(const struct home *home, struct err *err);
 MUST_CHECK int home_spec_parse(const struct home *home, const char *text, struct spec *ret_spec,
 			       struct err *err);
 /* Take over both descriptors, also on failure. */
-MUST_CHECK int home_attach(struct home *home, int pidfd, int watchdog, struct err *err);
+MUST_CHECK int home_attach(struct home *home, const char *id, int pidfd, int watchdog,
+			   struct err *err);
+/* Let it outlive this process; nothing to do if this process does not hold it. */
+MUST_CHECK int home_detach(struct home *home, const char *id, struct err *err);
+/* It ends with this process. */
+bool home_holds(struct home *home, const char *id);
+/* Its monitor goes: wait for our child, if it is one, and collect it. */
+void home_reap(struct home *home, const char *id);
 /*
  * Drop what belongs to sandboxes that have ended, so that they hold no descriptor for ever.  Ends that
  * no handle saw are taken over by the next home_reconcile() of any process.
@@ -122,6 +131,12 @@ void home_sweep(struct home *home);
 
 /* What ended without us: run folders whose lock is free, rows that say "running" wrongly. */
 MUST_CHECK int home_reconcile(struct home *home, struct err *err);
+/**
+ * home_settle() - Whether a sandbox lives; if it does not, its end is taken over
+ *
+ * Return: 1, 0 (also for a sandbox that there is not), or negative.
+ */
+MUST_CHECK int home_settle(struct home *home, const char *id, struct err *err);
 /**
  * run_folder_lock() - Take the lock of a run folder: the monitor and its children are gone
  * @run_dir:	The folder; borrowed
@@ -305,6 +320,7 @@ struct launch {
 	int lock;			   /* borrowed: holds the flock */
 	const struct disk_upper *upper;	   /* borrowed: the ext4 disk or the layer; fd -1: none */
 	const struct call *call;	   /* borrowed; may be NULL */
+	uint64_t linger_ms;		   /* 0: none */
 	/* results; owned by the caller */
 	int pidfd, watchdog;
 	uint64_t spawned_at; /* CLOCK_MONOTONIC, ns */
@@ -382,17 +398,29 @@ struct sandbox {
 	struct home *home; /* shared */
 	char id[SANDBOX_ID_LEN + 1];
 	char name[129];
-	int run_dir; /* owned */
-	int pidfd;   /* owned; -1 before the boot */
 	bool ephemeral;
 	uint64_t stop_timeout_ms;
-	char *shell;			 /* owned */
-	struct str_list entrypoint, cmd; /* owned */
-	char *boot_times;		 /* owned JSON */
+	char *shell;	  /* owned */
+	char *boot_times; /* owned JSON; NULL: another process has booted it */
 	pthread_mutex_t lock;
-	/* under lock */
-	bool ended;
+	/* under lock; once known, the commands stay as they are */
+	bool commands_known;
+	struct str_list entrypoint, cmd; /* owned */
+	bool ended;			 /* an ephemeral one, for good */
 	struct exit_record end;
 };
+
+MUST_CHECK int sandbox_new(struct home *home, const char *id, const char *name,
+			   const struct spec *spec, struct sandbox **ret_sb, struct err *err);
+/* @image: NULL: the root is no image of the store. */
+MUST_CHECK int sandbox_set_commands(struct sandbox *sb, const struct spec *spec,
+				    const struct image *image, struct err *err);
+/* Entrypoint and cmd are there after it. */
+MUST_CHECK int sandbox_know_commands(struct sandbox *sb, struct err *err);
+
+/* ---- end.c ---- */
+
+/* 0 once the guest is ready; 1: nothing runs, or it ended while it booted. */
+MUST_CHECK int sandbox_wait_ready(struct sandbox *sb, const struct call *call, struct err *err);
 
 #endif /* RUNTIME_INTERNAL_H */

@@ -129,7 +129,6 @@ static int build_launch(const struct launch *l, struct launch_spec *ls)
 	(void)snprintf(ls->engine, sizeof(ls->engine), "qemu");
 	ls->cpus = s->cpus;
 	ls->memory_mib = s->memory_mib;
-	ls->has_watchdog = true;
 	ls->flush = writes_matter(s);
 	ls->remove_run_dir = s->ephemeral;
 	ls->start_timeout_ms = s->start_timeout_ms;
@@ -208,12 +207,12 @@ static int open_log(const struct launch *l, const char *name, int *ret_fd, struc
 
 /* What the monitor inherits beside disks and folders; our copies are closed after the spawn. */
 struct ends {
-	int spec, boot, ready, watchdog, agent, control, log, console;
+	int spec, boot, ready, watchdog, parent, agent, control, log, console;
 };
 
 static void ends_done_auto(struct ends *e)
 {
-	int *fds[] = { &e->spec,  &e->boot,    &e->ready, &e->watchdog,
+	int *fds[] = { &e->spec,  &e->boot,    &e->ready, &e->watchdog, &e->parent,
 		       &e->agent, &e->control, &e->log,	  &e->console };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
@@ -239,10 +238,13 @@ static int open_ends(struct launch *l, struct ends *e, int *ret_ready, int *ret_
 		return err_sys(err, errno, "make a pipe");
 	*ret_ready = ready[0];
 	e->ready = ready[1];
-	if (pipe2(watchdog, O_CLOEXEC) < 0)
-		return err_sys(err, errno, "make a pipe");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, watchdog) < 0)
+		return err_sys(err, errno, "make a socket");
 	e->watchdog = watchdog[0];
 	*ret_watchdog = watchdog[1];
+	e->parent = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (e->parent < 0)
+		return err_sys(err, errno, "open a pidfd");
 	return 0;
 }
 
@@ -253,6 +255,7 @@ static int map_ends(const struct launch *l, const struct ends *e, struct fd_map 
 		{ e->boot, LAUNCH_FD_BOOT },
 		{ e->ready, LAUNCH_FD_READY },
 		{ e->watchdog, LAUNCH_FD_WATCHDOG },
+		{ e->parent, LAUNCH_FD_PARENT },
 		{ l->run_dir, LAUNCH_FD_RUN_DIR },
 		{ l->lock, LAUNCH_FD_LOCK },
 		{ e->agent, LAUNCH_FD_AGENT },
@@ -312,7 +315,7 @@ static int spawn_monitor(struct launch *l, const struct ends *e, struct fd_map *
 
 int launch_run(struct launch *l, struct err *err)
 {
-	AUTO(ends_done) struct ends e = { -1, -1, -1, -1, -1, -1, -1, -1 };
+	AUTO(ends_done) struct ends e = { -1, -1, -1, -1, -1, -1, -1, -1, -1 };
 	AUTO(fd_map_done) struct fd_map map = { 0 };
 	AUTO_CLOSE int ready = -1;
 	AUTO_CLOSE int watchdog = -1;

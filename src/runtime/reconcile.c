@@ -22,8 +22,9 @@
 #define MAX_BUDGET_NS (20 * NS_PER_MS) /* of one call, whatever is left over */
 #define NEW_FOLDER_S  60	       /* a start is between mkdir and rename for microseconds */
 
-static int record_row(struct home *home, const char *id, const struct exit_record *end,
-		      struct err *err)
+/* @started_at: the boot that has ended; 0: the one that is recorded. */
+static int record_row(struct home *home, const char *id, uint64_t started_at,
+		      const struct exit_record *end, struct err *err)
 {
 	struct state_sandbox sb = { 0 };
 	AUTO_FREE char *id_copy = strdup(id);
@@ -38,18 +39,19 @@ static int record_row(struct home *home, const char *id, const struct exit_recor
 	sb.exit_code = end->code;
 	sb.exit_signal = end->signal;
 	sb.flushed = end->flushed;
+	sb.started_at = started_at;
 	sb.ended_at = end->ended_at;
 	return state_sandbox_set_end(home->state, &sb, err);
 }
 
 /* Row and disk. */
-static int record_end(struct home *home, const char *id, bool ephemeral,
+static int record_end(struct home *home, const char *id, uint64_t started_at, bool ephemeral,
 		      const struct exit_record *end, struct err *err)
 {
 	int r;
 
 	if (!ephemeral)
-		return record_row(home, id, end, err);
+		return record_row(home, id, started_at, end, err);
 	r = state_sandbox_remove(home->state, id, err);
 	if (r == 0)
 		remove_folder(home->sandboxes_fd, id);
@@ -67,7 +69,7 @@ int home_record_end(struct home *home, const char *id, bool ephemeral,
 		run_dir = openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		exit_record_take(run_dir, id, &own);
 	}
-	r = record_end(home, id, ephemeral, end ? end : &own, err);
+	r = record_end(home, id, 0, ephemeral, end ? end : &own, err);
 	if (r == 0)
 		remove_folder(home->run_fd, id);
 	return r;
@@ -105,25 +107,37 @@ static bool is_id(const char *name)
 	return strlen(name) == SANDBOX_ID_LEN && strspn(name, "0123456789abcdef") == SANDBOX_ID_LEN;
 }
 
+/* The lock is ours. */
+static int take_over(struct home *home, const char *id, struct err *err)
+{
+	struct state_sandbox sb = { 0 };
+	int r = state_sandbox_by_id(home->state, id, &sb, err);
+	bool ephemeral;
+
+	/* A lookup that failed for another reason than "no such row" must delete nothing. */
+	if (r < 0 && err->code != ERR_NOT_FOUND)
+		return r;
+	/* One that was never started stays, whatever it is. */
+	ephemeral = r < 0 || (sb.ephemeral && strcmp(sb.status, "created") != 0);
+	*err = ERR_INIT;
+	r = home_record_end(home, id, ephemeral, NULL, err);
+	state_sandbox_done(&sb);
+	return r;
+}
+
 /* true: it was taken over. */
 static bool reconcile_folder(struct home *home, const char *id)
 {
 	AUTO_CLOSE int run_dir =
 		openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_CLOSE int lock = run_dir < 0 ? -1 : run_folder_lock(run_dir, LOCK_EX | LOCK_NB);
-	struct state_sandbox sb = { 0 };
-	struct err err = ERR_INIT;
-	bool ephemeral;
+	struct err ignored = ERR_INIT;
 
 	if (lock == -ENOENT)
 		IGNORE_RESULT(run_folder_remains(home, id, run_dir));
 	if (lock < 0)
 		return false;
-	ephemeral = state_sandbox_by_id(home->state, id, &sb, &err) < 0 || sb.ephemeral;
-	/* A lookup that failed for another reason than "no such row" must delete nothing. */
-	if (err.code == ERR_NONE || err.code == ERR_NOT_FOUND)
-		IGNORE_RESULT(home_record_end(home, id, ephemeral, NULL, &err));
-	state_sandbox_done(&sb);
+	IGNORE_RESULT(take_over(home, id, &ignored));
 	return true;
 }
 
@@ -138,38 +152,80 @@ static bool reconcile_new_folder(struct home *home, const char *name)
 	return true;
 }
 
-struct wrong_rows {
-	struct home *home;	/* borrowed */
-	struct str_list ids[2]; /* by `ephemeral` */
-};
-
-/* Rows that say "alive" without a run folder: the machine lost the folder, or a start died. */
-static int find_wrong_row(void *user, const struct state_sandbox *sb)
-{
-	struct wrong_rows *w = user;
-	struct stat st;
-
-	if (fstatat(w->home->run_fd, sb->id, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
-		return 0;
-	return str_list_add(&w->ids[sb->ephemeral], sb->id);
-}
-
-static int correct_rows(struct home *home, struct err *err)
+/* A row says "alive" without a run folder: the machine lost the folder, or a start died. */
+static int correct_row(struct home *home, const struct state_sandbox *sb, struct err *err)
 {
 	struct exit_record lost = { .reason = "monitor-killed",
 				    .code = -1,
 				    .ended_at = clock_wall_ns() };
-	struct wrong_rows w = { .home = home };
-	int r = state_sandbox_list_up(home->state, find_wrong_row, &w, err);
+	struct stat st;
 
-	for (int ephemeral = 0; ephemeral < 2; ephemeral++) {
-		const struct str_list *ids = &w.ids[ephemeral];
+	/* The row first, then the folder, which is made before the row and goes after it. */
+	if (strcmp(sb->status, "starting") != 0 && strcmp(sb->status, "running") != 0)
+		return 0;
+	if (fstatat(home->run_fd, sb->id, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return 0;
+	return record_end(home, sb->id, sb->started_at, sb->ephemeral, &lost, err);
+}
 
-		for (size_t i = 0; r == 0 && i < ids->n; i++)
-			r = record_end(home, ids->items[i], ephemeral, &lost, err);
-		str_list_done(&w.ids[ephemeral]);
+static int add_id(void *user, const struct state_sandbox *sb)
+{
+	struct str_list *ids = user;
+
+	return str_list_add(ids, sb->id);
+}
+
+static int correct_by_id(struct home *home, const char *id, struct err *err)
+{
+	struct state_sandbox sb = { 0 };
+	int r = state_sandbox_by_id(home->state, id, &sb, err);
+
+	if (r < 0 && err->code == ERR_NOT_FOUND) {
+		*err = ERR_INIT;
+		return 0;
 	}
+	if (r == 0)
+		r = correct_row(home, &sb, err);
+	state_sandbox_done(&sb);
 	return r;
+}
+
+static int correct_rows(struct home *home, struct err *err)
+{
+	struct str_list up = { 0 };
+	int r = state_sandbox_list_up(home->state, add_id, &up, err);
+
+	for (size_t i = 0; r == 0 && i < up.n; i++) {
+		struct stat st;
+
+		if (fstatat(home->run_fd, up.items[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			r = correct_by_id(home, up.items[i], err);
+	}
+	str_list_done(&up);
+	return r;
+}
+
+int home_settle(struct home *home, const char *id, struct err *err)
+{
+	AUTO_CLOSE int run_dir = -1;
+	AUTO_CLOSE int lock = -1;
+	int r = correct_by_id(home, id, err);
+
+	if (r < 0)
+		return r;
+	run_dir = openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (run_dir < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "open the folder of '%s'", id);
+	lock = run_folder_lock(run_dir, LOCK_EX | LOCK_NB);
+	if (lock == -EWOULDBLOCK)
+		return 1;
+	if (lock == -ENOENT) {
+		r = run_folder_remains(home, id, run_dir);
+		return r < 0 ? err_sys(err, -r, "remove the folder of '%s'", id) : 0;
+	}
+	if (lock < 0)
+		return err_sys(err, -lock, "lock the folder of '%s'", id);
+	return take_over(home, id, err);
 }
 
 int home_reconcile(struct home *home, struct err *err)

@@ -85,15 +85,33 @@ MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool for
 				   const struct call *call, struct err *err);
 
 enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_HOW_MAX };
+enum { SANDBOX_DETACHED = 1, SANDBOX_OR_CONNECT = 2, SANDBOX_NO_START = 4 };
 
 /**
- * sandbox_create() - Create and boot a sandbox that ends with this process
+ * sandbox_create() - Create and boot a sandbox
  * @spec:	JSON
+ * @flags:	SANDBOX_DETACHED ..., as in <microsandbox.h>
  *
  * Blocks until the guest is ready.  A call that fails or is ended early leaves nothing behind.
  */
-MUST_CHECK int sandbox_create(struct home *home, const char *spec, const struct call *call,
-			      struct sandbox **ret_sb, struct err *err);
+MUST_CHECK int sandbox_create(struct home *home, const char *spec, unsigned flags,
+			      const struct call *call, struct sandbox **ret_sb, struct err *err);
+
+struct sandbox_start_options {
+	unsigned flags;	    /* SANDBOX_DETACHED, SANDBOX_OR_CONNECT */
+	uint64_t linger_ms; /* it ends so long after its last session; 0: it does not */
+};
+/* Boot a sandbox that is recorded. SANDBOX_NOT_FOUND, STILL_RUNNING. */
+MUST_CHECK int sandbox_start(struct home *home, const char *name,
+			     const struct sandbox_start_options *options, const struct call *call,
+			     struct sandbox **ret_sb, struct err *err);
+/* In any state. SANDBOX_NOT_FOUND. */
+MUST_CHECK int sandbox_get(struct home *home, const char *name_or_id, struct sandbox **ret_sb,
+			   struct err *err);
+/* Only while it is down. STILL_RUNNING, SANDBOX_EXISTS. */
+MUST_CHECK int sandbox_rename(struct sandbox *sb, const char *name, struct err *err);
+bool sandbox_attached(const struct sandbox *sb);
+MUST_CHECK int sandbox_detach(struct sandbox *sb, struct err *err);
 /* Release the handle; the sandbox lives on. */
 void sandbox_close(struct sandbox *sb);
 DEFINE_AUTO(struct sandbox *, sandbox_close);
@@ -101,10 +119,12 @@ const char *sandbox_name(const struct sandbox *sb);
 const char *sandbox_id(const struct sandbox *sb);
 MUST_CHECK int sandbox_boot_times(struct sandbox *sb, char **ret_json, struct err *err);
 /* @ret_end may be NULL.  A call that is ended early has asked already; a wait changes nothing. */
-MUST_CHECK int sandbox_stop(struct sandbox *sb, enum sandbox_how how, int64_t grace_ms,
+MUST_CHECK int sandbox_stop(struct sandbox *sb, enum sandbox_how how, bool nowait, int64_t grace_ms,
 			    const struct call *call, char **ret_end, struct err *err);
 MUST_CHECK int sandbox_wait(struct sandbox *sb, const struct call *call, char **ret_end,
 			    struct err *err);
+/* Until the guest is ready, in this boot or the next. */
+MUST_CHECK int sandbox_wait_running(struct sandbox *sb, const struct call *call, struct err *err);
 /* JSON {"round_trip_us"}. */
 MUST_CHECK int sandbox_ping(struct sandbox *sb, const struct call *call, char **ret_json,
 			    struct err *err);

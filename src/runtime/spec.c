@@ -264,6 +264,17 @@ static bool guest_path_valid(const char *path)
 	return true;
 }
 
+int spec_name_check(const char *name, struct err *err)
+{
+	if (name_valid(name))
+		return 0;
+	err_set(err, ERR_INVALID,
+		"'%.140s' is no name: 1 to %d of letters, digits, '.', '_', '-', the first a "
+		"letter or digit",
+		name, MAX_NAME);
+	return err_detail(err, ERR_NR_NONE, "name");
+}
+
 static int parse_name(const struct json_at *root, struct spec *s, struct err *err)
 {
 	struct json_at at = json_member(root, "name");
@@ -377,7 +388,6 @@ static int parse_mounts(const struct json_at *root, struct spec *s, struct err *
 static int parse_lifecycle(const struct json_at *root, struct spec *s, struct err *err)
 {
 	struct json_at at = json_member(root, "lifecycle");
-	bool detached = false;
 	int r;
 
 	s->ephemeral = !s->name;
@@ -387,12 +397,7 @@ static int parse_lifecycle(const struct json_at *root, struct spec *s, struct er
 		return 0;
 	r = keys_check(&at, lifecycle_keys, lifecycle_later, err);
 	if (r == 0)
-		r = json_opt_bool(&at, "detached", &detached, err);
-	if (r == 0 && detached) {
-		struct json_at key = json_member(&at, "detached");
-
-		return json_complain(&key, err, "true is not supported yet");
-	}
+		r = json_opt_bool(&at, "detached", &s->detached, err);
 	if (r == 0)
 		r = json_opt_bool(&at, "ephemeral", &s->ephemeral, err);
 	if (r == 0)
@@ -583,7 +588,6 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	if (s->n_rlimits > 0)
 		put_rlimits(&o, s->rlimits, s->n_rlimits);
 	json_put_object(&o, "lifecycle");
-	json_put_bool(&o, "detached", false);
 	json_put_bool(&o, "ephemeral", s->ephemeral);
 	json_put_u64(&o, "start_timeout_ms", s->start_timeout_ms);
 	json_put_u64(&o, "stop_timeout_ms", s->stop_timeout_ms);

@@ -81,7 +81,8 @@ struct spec {
 	struct exec_rlimit *rlimits; /* of every program */
 	size_t n_rlimits;
 	bool ephemeral;
-	bool reuse; /* a stopped sandbox of this name with an equal spec is booted again */
+	bool reuse;    /* a stopped sandbox of this name with an equal spec is booted again */
+	bool detached; /* it outlives its creator; not in the normal form */
 	uint64_t start_timeout_ms, stop_timeout_ms;
 };
 void spec_done(struct spec *spec);
@@ -111,7 +112,13 @@ MUST_CHECK int spec_parse(const void *text, size_t len, const struct spec_defaul
  */
 MUST_CHECK int spec_resolve(struct spec *spec, const char *home_dir, struct err *err);
 
-/* The spec as JSON with all defaults but without `reuse`: equal texts mean equal sandboxes. */
+/* Whether it may name a sandbox. INVALID. */
+MUST_CHECK int spec_name_check(const char *name, struct err *err);
+
+/*
+ * The spec as JSON with all defaults but without what is the caller's wish for now, `reuse` and
+ * `detached`: equal texts mean equal sandboxes.
+ */
 MUST_CHECK int spec_normal(const struct spec *spec, char **ret_json, struct err *err);
 
 /* What a sandbox knows about commands; all borrowed. */

@@ -43,20 +43,15 @@ int exit_record_encode(struct buf *b, const struct exit_record *r)
 	return json_out_end(&o);
 }
 
-int exit_record_write(int dir_fd, const struct exit_record *record, bool durable, struct err *err)
+int exit_record_write(int dir_fd, const void *record, size_t len, bool durable, struct err *err)
 {
-	AUTO(buf_done) struct buf b = { 0 };
 	AUTO_CLOSE int fd = -1;
 	int r;
 
-	buf_init(&b, EXIT_RECORD_MAX);
-	r = exit_record_encode(&b, record);
-	if (r < 0)
-		return err_sys(err, -r, "make the exit record");
 	fd = openat(dir_fd, TMP_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(err, errno, "create the exit record");
-	r = io_write_full(fd, b.data, b.len);
+	r = io_write_full(fd, record, len);
 	if (r < 0)
 		return err_sys(err, -r, "write the exit record");
 	if (durable && fsync(fd) < 0)

@@ -27,10 +27,11 @@ struct exit_record {
 MUST_CHECK int exit_record_encode(struct buf *b, const struct exit_record *r);
 
 /**
- * exit_record_write() - Leave it in @dir_fd, complete or not at all
+ * exit_record_write() - Leave it (encoded, @len bytes) in @dir_fd, complete or not at all
  * @durable:	Also after a crash of the host, which costs a sync
  * @err:	IO
  */
-int exit_record_write(int dir_fd, const struct exit_record *r, bool durable, struct err *err);
+MUST_CHECK int exit_record_write(int dir_fd, const void *record, size_t len, bool durable,
+				 struct err *err);
 
 #endif /* SANDBOX_EXIT_RECORD_H */

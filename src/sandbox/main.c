@@ -76,7 +76,11 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_setup(argv[2], STDERR_FILENO, LOG_INFO, false);
-	r = harden(&err);
+	r = monitor_identity_write(LAUNCH_FD_LOCK);
+	if (r < 0)
+		err_sys(&err, -r, "write down who this is");
+	if (r == 0)
+		r = harden(&err);
 	if (r == 0)
 		r = read_spec(&spec, &err);
 	if (r < 0) {

@@ -46,7 +46,7 @@ struct sandbox {
 	struct control control;
 	struct listener agent_listener;
 	struct host_clock clock;
-	loop_id watchdog_id, signal_id, timer_id;
+	loop_id watchdog_id, parent_id, signal_id, timer_id;
 	int signal_fd; /* owned */
 	bool client_gone;
 	struct failure failure; /* the first one; message is "" if there is none */
@@ -79,18 +79,11 @@ static void set_timer(struct sandbox *s, uint64_t deadline_ns)
 	}
 }
 
-/* The boot id of the host, which tells a reboot from a crash. */
-static void read_boot_id(char id[static 40])
-{
-	AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : io_read_full(fd, id, 36); /* a UUID */
-
-	id[n == 36 ? 36 : 0] = '\0';
-}
-
+/* Into the run folder, and to the clients that wait for it. */
 static void write_record(struct sandbox *s)
 {
 	AUTO(buf_done) struct buf tail = { 0 };
+	AUTO(buf_done) struct buf text = { 0 };
 	struct err err = ERR_INIT;
 	struct exit_record record = {
 		.id = s->spec->id,
@@ -113,9 +106,17 @@ static void write_record(struct sandbox *s)
 		log_warn("out of memory: the record has no console");
 	record.console_tail = tail.data;
 	record.console_tail_len = tail.len;
-	read_boot_id(record.boot);
-	if (exit_record_write(LAUNCH_FD_RUN_DIR, &record, !s->spec->remove_run_dir, &err) < 0)
+	IGNORE_RESULT(monitor_boot_id(record.boot)); /* "" if it is not known */
+	buf_init(&text, EXIT_RECORD_MAX);
+	if (exit_record_encode(&text, &record) < 0) {
+		log_error("out of memory: there is no exit record");
+		return;
+	}
+	if (exit_record_write(LAUNCH_FD_RUN_DIR, text.data, text.len, !s->spec->remove_run_dir,
+			      &err) < 0)
 		log_error("%s", err.msg);
+	if (s->control.loop)
+		control_ended(&s->control, text.data, text.len);
 }
 
 /* What the client hears of a boot that failed. */
@@ -258,6 +259,7 @@ static void agent_ready(void *user)
 	event(s, EVENT_READY, 0);
 	report_progress(&s->report, "ready");
 	report_ready(&s->report);
+	control_ready(&s->control);
 	log_info("ready");
 }
 
@@ -332,6 +334,29 @@ static void control_stop(void *user, const struct stop_request *request)
 	event(user, events[request->how], request->grace_ms);
 }
 
+static void control_touch(void *user)
+{
+}
+
+static const struct control_events control_events = {
+	.stop = control_stop,
+	.touch = control_touch,
+};
+
+/* From now on nobody's death matters. */
+static void forget_client(struct sandbox *s)
+{
+	loop_remove(s->loop, &s->watchdog_id);
+	loop_remove(s->loop, &s->parent_id);
+}
+
+static void client_died(struct sandbox *s)
+{
+	forget_client(s);
+	s->client_gone = true;
+	event(s, EVENT_PARENT_EXITED, 0);
+}
+
 static void watchdog_ready(void *user, uint32_t events)
 {
 	struct sandbox *s = user;
@@ -340,13 +365,26 @@ static void watchdog_ready(void *user, uint32_t events)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	loop_remove(s->loop, &s->watchdog_id);
 	if (n == 1) {
 		log_info("detached");
+		forget_client(s);
 		return;
 	}
-	s->client_gone = true;
-	event(s, EVENT_PARENT_EXITED, 0);
+	client_died(s);
+}
+
+/* A child that the client has forked may hold the other end of the watchdog. */
+static void parent_ready(void *user, uint32_t events)
+{
+	struct sandbox *s = user;
+	char byte;
+
+	if (read(LAUNCH_FD_WATCHDOG, &byte, 1) == 1) { /* its last word */
+		log_info("detached");
+		forget_client(s);
+		return;
+	}
+	client_died(s);
 }
 
 static void signal_ready(void *user, uint32_t events)
@@ -370,14 +408,15 @@ static int watch_host(struct sandbox *s, struct err *err)
 	if (s->signal_fd < 0)
 		return err_sys(err, errno, "make a signalfd");
 	r = loop_add_fd(s->loop, s->signal_fd, EPOLLIN, signal_ready, s, &s->signal_id);
-	if (r == 0 && s->spec->has_watchdog) {
-		r = io_set_nonblock(LAUNCH_FD_WATCHDOG, 1);
-		if (r == 0)
-			r = loop_add_fd(s->loop, LAUNCH_FD_WATCHDOG, EPOLLIN, watchdog_ready, s,
-					&s->watchdog_id);
-	}
 	if (r == 0)
-		r = control_init(&s->control, s->loop, LAUNCH_FD_CONTROL, control_stop, s);
+		r = io_set_nonblock(LAUNCH_FD_WATCHDOG, 1);
+	if (r == 0)
+		r = loop_add_fd(s->loop, LAUNCH_FD_WATCHDOG, EPOLLIN, watchdog_ready, s,
+				&s->watchdog_id);
+	if (r == 0)
+		r = loop_add_fd(s->loop, LAUNCH_FD_PARENT, EPOLLIN, parent_ready, s, &s->parent_id);
+	if (r == 0)
+		r = control_init(&s->control, s->loop, LAUNCH_FD_CONTROL, &control_events, s);
 	return r < 0 ? err_sys(err, -r, "watch the host") : 0;
 }
 

@@ -107,19 +107,33 @@ int state_sandbox_find(struct state *state, const char *name_or_id, struct state
 		   name_or_id, ret_sb, err);
 }
 
-int state_sandbox_claim(struct state *state, const char *id, struct err *err)
+int state_sandbox_claim(struct state *state, const char *id, uint64_t now, struct err *err)
 {
 	AUTO(stmt_close) struct stmt st;
 
 	stmt_open(&st, state,
-		  "UPDATE sandboxes SET status = 'starting', reason = NULL"
-		  " WHERE id = ? AND status IN ('stopped', 'crashed')");
+		  "UPDATE sandboxes SET status = 'starting', reason = NULL, flushed = 0,"
+		  " exit_code = -1, exit_signal = 0, started_at = ?, ended_at = 0"
+		  " WHERE id = ? AND status IN ('created', 'stopped', 'crashed')");
+	stmt_int(&st, (int64_t)now);
 	stmt_text(&st, id);
 	if (stmt_step(&st) < 0)
 		return stmt_fail(&st, "claim sandbox", err);
 	if (sqlite3_changes(state->db) == 1)
 		return 0;
-	return err_set(err, ERR_BUSY, "sandbox '%s' is running or being started", id);
+	return err_set(err, ERR_BUSY, "sandbox '%s' is running, being started or removed", id);
+}
+
+/* What keeps an update from finding its row: it is missing, or in another state. */
+static int not_updated(struct state *state, const char *id, const char *busy, struct err *err)
+{
+	struct state_sandbox sb = { 0 };
+	int r = state_sandbox_by_id(state, id, &sb, err);
+
+	state_sandbox_done(&sb);
+	if (r < 0 || !busy)
+		return r;
+	return err_set(err, ERR_BUSY, "sandbox '%s' %s", id, busy);
 }
 
 int state_sandbox_set_status(struct state *state, const char *id, const char *status,
@@ -127,14 +141,33 @@ int state_sandbox_set_status(struct state *state, const char *id, const char *st
 {
 	AUTO(stmt_close) struct stmt st;
 
-	stmt_open(&st, state, "UPDATE sandboxes SET status = ? WHERE id = ?");
+	stmt_open(&st, state,
+		  "UPDATE sandboxes SET status = ? WHERE id = ?"
+		  " AND status IN ('starting', 'running')");
 	stmt_text(&st, status);
 	stmt_text(&st, id);
 	if (stmt_step(&st) < 0)
 		return stmt_fail(&st, "record status", err);
-	if (sqlite3_changes(state->db) == 1)
-		return 0;
-	return err_set(err, ERR_NOT_FOUND, "no sandbox with id '%s'", id);
+	return sqlite3_changes(state->db) == 1 ? 0 : not_updated(state, id, NULL, err);
+}
+
+int state_sandbox_rename(struct state *state, const char *id, const char *name, const char *spec,
+			 struct err *err)
+{
+	AUTO(stmt_close) struct stmt st;
+
+	stmt_open(&st, state,
+		  "UPDATE sandboxes SET name = ?, spec = ? WHERE id = ?"
+		  " AND status NOT IN ('starting', 'running')");
+	stmt_text(&st, name);
+	stmt_text(&st, spec);
+	stmt_text(&st, id);
+	if (stmt_step(&st) < 0)
+		return st.rc == SQLITE_CONSTRAINT
+			       ? err_set(err, ERR_EXISTS, "a sandbox named '%s' already exists",
+					 name)
+			       : stmt_fail(&st, "rename sandbox", err);
+	return sqlite3_changes(state->db) == 1 ? 0 : not_updated(state, id, "is running", err);
 }
 
 int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, struct err *err)
@@ -144,7 +177,7 @@ int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, s
 	stmt_open(&st, state,
 		  "UPDATE sandboxes SET status = ?, reason = ?, flushed = ?, exit_code = ?,"
 		  " exit_signal = ?, ended_at = ? WHERE id = ?"
-		  " AND status IN ('starting', 'running')");
+		  " AND status IN ('starting', 'running') AND ? IN (0, started_at)");
 	stmt_text(&st, sb->status);
 	stmt_text(&st, sb->reason);
 	stmt_int(&st, sb->flushed);
@@ -152,6 +185,7 @@ int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb, s
 	stmt_int(&st, sb->exit_signal);
 	stmt_int(&st, (int64_t)sb->ended_at);
 	stmt_text(&st, sb->id);
+	stmt_int(&st, (int64_t)sb->started_at);
 	return stmt_run(&st, "record end", err);
 }
 

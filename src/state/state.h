@@ -159,7 +159,7 @@ MUST_CHECK int state_file_total(struct state *state, uint64_t *ret_bytes, struct
 struct state_sandbox {
 	char *id, *name;
 	char *spec;	    /* JSON with all defaults */
-	char *status;	    /* "starting", "running", "stopped", "crashed" */
+	char *status;	    /* "created", "starting", "running", "stopped", "crashed" */
 	char *reason;	    /* why it ended, NULL before */
 	char *image_digest; /* manifest of the image it keeps; NULL: none, or not known */
 	bool ephemeral;
@@ -184,16 +184,21 @@ MUST_CHECK int state_sandbox_find(struct state *state, const char *name_or_id,
 				  struct state_sandbox *ret_sb, struct err *err);
 
 /**
- * state_sandbox_claim() - From "stopped" or "crashed" to "starting", for one caller only
- * @err:	NOT_FOUND; BUSY if it is in another state
+ * state_sandbox_claim() - From "created", "stopped" or "crashed" to "starting", for one caller only
+ * @now:	Wall clock, ns: when it was started
+ * @err:	BUSY if it is in another state, or not there
  */
-MUST_CHECK int state_sandbox_claim(struct state *state, const char *id, struct err *err);
-/* A status while it is up. NOT_FOUND. */
+MUST_CHECK int state_sandbox_claim(struct state *state, const char *id, uint64_t now,
+				   struct err *err);
+/* A status while it is up; one that has ended meanwhile stays as it is. NOT_FOUND. */
 MUST_CHECK int state_sandbox_set_status(struct state *state, const char *id, const char *status,
 					struct err *err);
+/* Name and spec of one that is down. EXISTS: the name is taken; BUSY: it is up; NOT_FOUND. */
+MUST_CHECK int state_sandbox_rename(struct state *state, const char *id, const char *name,
+				    const char *spec, struct err *err);
 /*
  * Status, reason, exit fields and ended_at of @sb, by its id. A missing row is fine, and so is one
- * whose end is recorded: it stays as it is.
+ * whose end is recorded: it stays as it is. started_at: 0, or the start that has to be recorded.
  */
 MUST_CHECK int state_sandbox_set_end(struct state *state, const struct state_sandbox *sb,
 				     struct err *err);

@@ -594,7 +594,7 @@ def test_signals_by_request(box):
         assert c.ask(ac.KILL, {1: s.session, 2: 10})[0] == ac.DONE
         s.until(lambda s: b"got" in s.out[1])
         child = box.exec("setsid sh -c 'trap \"echo child; exit\" TERM; echo up;"
-                         " while :; do sleep 0.1; done' & wait")
+                         " while :; do sleep 0.1; done' & trap : TERM; wait; wait")
         child.until(lambda s: s.out[1])
         assert c.ask(ac.KILL, {1: child.session, 2: 15, 3: 1})[0] == ac.DONE  # all of the cgroup
         child.drain()

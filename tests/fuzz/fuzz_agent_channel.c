@@ -31,7 +31,7 @@ static const struct agent_events events = { on_event,	on_progress, on_event, on_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct stop_request request;
+	struct control_request request;
 	struct loop *loop = NULL;
 	struct agent_channel *c = NULL;
 	size_t used;

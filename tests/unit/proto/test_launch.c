@@ -31,7 +31,7 @@ TEST(spec)
 	ASSERT_STR(y.name, "box");
 	ASSERT_STR(y.engine, "qemu");
 	ASSERT_STR(y.qemu_path, x.qemu_path);
-	ASSERT(!y.cmdline && y.cpus == 2 && y.flush && !y.has_watchdog);
+	ASSERT(!y.cmdline && y.cpus == 2 && y.flush);
 	ASSERT_EQ(y.n_extents, 2);
 	ASSERT(y.extents[1].len == 512 && y.extents[1].fd == 17 && y.extents[1].writable);
 	ASSERT(y.n_mounts == 1 && y.mounts[0].hide_ino == UINT64_MAX);

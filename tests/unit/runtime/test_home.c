@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
-#include <poll.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include "proto/launch.h"
 #include "remove_tree.h"
+#include "runtime/identity.h"
 #include "runtime/internal.h"
 
 static char dir[64], path[128];
@@ -59,7 +62,7 @@ TEST(modes_are_made_and_repaired)
 
 static void add_sandbox(struct home *home, char *id, char *name, bool ephemeral)
 {
-	char spec[] = "{}", running[] = "running";
+	char spec[] = "{\"image\":\"x\"}", running[] = "running";
 	struct state_sandbox sb = { .id = id,
 				    .name = name,
 				    .spec = spec,
@@ -181,62 +184,111 @@ TEST(what_lives_is_left_alone)
 	remove_tree(AT_FDCWD, dir);
 }
 
-/* A handle of a sandbox whose monitor is gone, as sandbox_create() makes them. */
-static struct sandbox ended_sandbox(struct home *home, const char *id)
-{
-	struct sandbox sb = { .home = home, .pidfd = -1 };
-	char name[64];
-	int ends[2];
-
-	(void)snprintf(sb.id, sizeof(sb.id), "%s", id);
-	(void)snprintf(name, sizeof(name), "run/%s", id);
-	sb.run_dir = open(in_home(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT(sb.run_dir >= 0);
-	ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
-	ASSERT_EQ(write(ends[1], "", 1), 1); /* readable, as a pidfd is */
-	sb.pidfd = ends[0];
-	(void)pthread_mutex_init(&sb.lock, NULL);
-	return sb;
-}
-
-TEST(a_late_end_leaves_the_next_boot_alone)
+/* What is dead is settled, what lives is left alone, and a late word does not touch the next boot. */
+TEST(settles_one_sandbox)
 {
 	char id[] = "1111111111111111", name[] = "a";
 	struct state_sandbox row = { 0 };
+	struct exit_record end = { .reason = "killed", .code = -1 };
+	struct sandbox *sb = NULL;
 	struct err err = ERR_INIT;
-	struct sandbox sb;
 	struct home *home;
-	int lock, monitor[2], watchdog[2];
-	struct pollfd hangup = { 0 };
+	char *json = NULL;
+	int lock;
+
+	make_dir();
+	home = open_home();
+	ASSERT_EQ(home_settle(home, id, &err), 0); /* there is none */
+	add_sandbox(home, id, name, false);
+	add_run_folder(id, NULL);
+	lock = open(in_home("run/1111111111111111/lock"), O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
+	ASSERT_EQ(home_settle(home, id, &err), 1);
+	(void)close(lock);
+	ASSERT_EQ(home_settle(home, id, &err), 0);
+	ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
+	ASSERT_EQ(sandbox_get(home, name, &sb, &err), 0);
+	ASSERT_EQ(sandbox_wait(sb, NULL, &json, &err), 0);
+	ASSERT(strstr(json, "\"crashed\"") && strstr(json, "\"monitor-killed\""));
+	free(json);
+	ASSERT_EQ(state_sandbox_claim(home->state, id, 5, &err), 0);
+	add_run_folder(id, NULL);
+	lock = open(in_home("run/1111111111111111/lock"), O_RDWR | O_CLOEXEC);
+	ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
+	ASSERT_EQ(home_settle(home, id, &err), 1);
+	ASSERT_EQ(state_sandbox_by_name(home->state, name, &row, &err), 0);
+	ASSERT_STR(row.status, "starting");
+	state_sandbox_done(&row);
+	(void)close(lock);
+	ASSERT_EQ(home_record_end(home, id, false, &end, &err), 0);
+	ASSERT_EQ(sandbox_wait(sb, NULL, &json, &err), 0);
+	ASSERT(strstr(json, "\"killed\""));
+	free(json);
+	sandbox_close(sb);
+	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
+TEST(a_folder_of_an_earlier_boot_of_the_host)
+{
+	char id[] = "1111111111111111", name[] = "a";
+	static const char other[] = "17 4711 01234567-89ab-cdef-0123-456789abcdef\n";
+	struct state_sandbox row = { 0 };
+	struct err err = ERR_INIT;
+	struct home *home;
+	int lock;
 
 	make_dir();
 	home = open_home();
 	add_sandbox(home, id, name, false);
 	add_run_folder(id, NULL);
-	sb = ended_sandbox(home, id);
-	/* The end is taken over and the sandbox booted again, by another process or by this one. */
-	ASSERT_EQ(home_reconcile(home, &err), 0);
-	ASSERT_EQ(access(in_home("run/1111111111111111"), F_OK), -1);
-	ASSERT_EQ(state_sandbox_claim(home->state, id, &err), 0);
-	add_run_folder(id, NULL);
 	lock = open(in_home("run/1111111111111111/lock"), O_RDWR | O_CLOEXEC);
-	ASSERT_EQ(flock(lock, LOCK_EX | LOCK_NB), 0);
-	ASSERT_EQ(pipe2(monitor, O_CLOEXEC), 0);
-	ASSERT_EQ(pipe2(watchdog, O_CLOEXEC), 0);
-	ASSERT_EQ(home_attach(home, monitor[0], watchdog[1], &err), 0);
-	hangup.fd = watchdog[0];
-	ASSERT_EQ(sandbox_wait(&sb, NULL, NULL, &err), 0);
-	ASSERT_EQ(poll(&hangup, 1, 0), 0);
-	ASSERT_EQ(access(in_home("run/1111111111111111/lock"), F_OK), 0);
-	ASSERT_EQ(state_sandbox_by_name(home->state, name, &row, &err), 0);
-	ASSERT_STR(row.status, "starting");
-	state_sandbox_done(&row);
+	ASSERT_EQ(write(lock, other, sizeof(other) - 1), (ssize_t)sizeof(other) - 1);
 	(void)close(lock);
-	(void)close(sb.run_dir);
-	(void)close(sb.pidfd);
-	(void)close(monitor[1]);
-	(void)close(watchdog[0]);
+	ASSERT_EQ(home_settle(home, id, &err), 0);
+	ASSERT_EQ(state_sandbox_by_name(home->state, name, &row, &err), 0);
+	ASSERT_STR(row.status, "crashed");
+	ASSERT_STR(row.reason, "host-rebooted");
+	state_sandbox_done(&row);
 	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
+/* A process that lives, but is not the one that the lock names. */
+TEST(a_number_alone_is_not_signalled)
+{
+	struct monitor_identity me = { 0 };
+	struct err err = ERR_INIT;
+	char text[MONITOR_IDENTITY_MAX];
+	int run_dir, lock;
+	pid_t child;
+
+	make_dir();
+	child = fork();
+	if (child == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	run_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	lock = openat(run_dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_EQ(flock(lock, LOCK_EX), 0);
+	ASSERT_EQ(monitor_boot_id(me.boot), 0);
+	ASSERT_EQ(monitor_start_time(child, &me.start), 0);
+	(void)snprintf(text, sizeof(text), "%d %llu %s\n", child, (unsigned long long)me.start + 1,
+		       me.boot);
+	ASSERT_EQ(pwrite(lock, text, strlen(text), 0), (ssize_t)strlen(text));
+	ASSERT_EQ(identity_kill(run_dir, &err), -ERR_DENIED);
+	ASSERT_EQ(identity_pid(run_dir), 0);
+	ASSERT_EQ(kill(child, 0), 0);
+	(void)snprintf(text, sizeof(text), "%d %llu %s\n", child, (unsigned long long)me.start,
+		       me.boot);
+	ASSERT_EQ(ftruncate(lock, 0), 0);
+	ASSERT_EQ(pwrite(lock, text, strlen(text), 0), (ssize_t)strlen(text));
+	ASSERT_EQ(identity_pid(run_dir), child);
+	ASSERT_EQ(identity_kill(run_dir, &err), 0);
+	ASSERT_EQ(waitpid(child, NULL, 0), child);
+	(void)close(lock);
+	(void)close(run_dir);
 	remove_tree(AT_FDCWD, dir);
 }
 
@@ -321,7 +373,7 @@ TEST(a_create_that_fails_leaves_nothing)
 	home = open_home();
 	for_cases(c, cases) {
 		err = ERR_INIT;
-		ASSERT(sandbox_create(home, c->spec, NULL, &sb, &err) < 0);
+		ASSERT(sandbox_create(home, c->spec, 0, NULL, &sb, &err) < 0);
 		ASSERT_EQ(err.number, c->number);
 	}
 	err = ERR_INIT;

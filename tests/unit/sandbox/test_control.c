@@ -4,10 +4,11 @@
 #include "proto/frame.h"
 #include "sandbox/control.h"
 
-TEST(a_stop_byte_by_byte)
+TEST(requests_byte_by_byte)
 {
 	AUTO(buf_done) struct buf b = { 0 };
-	struct stop_request want = { .how = STOP_KILL, .grace_ms = 7 }, got = { 0 };
+	struct stop_request want = { .how = STOP_KILL, .grace_ms = 7 };
+	struct control_request got = { 0 };
 	size_t used = 99;
 
 	buf_init(&b, 4096);
@@ -17,11 +18,16 @@ TEST(a_stop_byte_by_byte)
 	ASSERT_EQ(used, 99);
 	ASSERT_EQ(control_parse(b.data, b.len, &got, &used), 1);
 	ASSERT_EQ(used, b.len);
-	ASSERT_EQ(got.how, STOP_KILL);
-	ASSERT_EQ(got.grace_ms, 7);
+	ASSERT_EQ(got.type, FRAME_STOP);
+	ASSERT_EQ(got.stop.how, STOP_KILL);
+	ASSERT_EQ(got.stop.grace_ms, 7);
+	buf_clear(&b);
+	ASSERT_EQ(frame_add(&b, FRAME_WATCH, 0, NULL, 0), 0);
+	ASSERT_EQ(control_parse(b.data, b.len, &got, &used), 1);
+	ASSERT_EQ(got.type, FRAME_WATCH);
 }
 
-TEST(what_is_no_stop)
+TEST(what_is_no_request)
 {
 	static const struct {
 		const char *name;
@@ -29,11 +35,12 @@ TEST(what_is_no_stop)
 		size_t len;
 	} cases[] = {
 		{ "another frame", { 1, 0, 0, 0, 0, 0, 0, 0 }, 8 },
+		{ "a watch with words", { FRAME_WATCH, 0, 0, 0, 1, 0, 0, 0, 0 }, 9 },
 		{ "no CBOR", { FRAME_STOP, 0, 0, 0, 1, 0, 0, 0, 0xff }, 9 },
 		{ "how is unknown", { FRAME_STOP, 0, 0, 0, 3, 0, 0, 0, 0xa1, 1, 9 }, 11 },
 		{ "length out of bounds", { FRAME_STOP, 0, 0, 0, 0, 0, 0, 0xff }, 8 },
 	};
-	struct stop_request got;
+	struct control_request got;
 	uint8_t full[CONTROL_MAX_BYTES] = { FRAME_STOP, 0, 0, 0, 0, 0x20 };
 	size_t used;
 

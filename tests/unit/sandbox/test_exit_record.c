@@ -59,7 +59,7 @@ TEST(the_worst_record_fits)
 TEST(written_whole_under_its_name)
 {
 	char dir[] = "/tmp/exit_record_XXXXXX", text[64];
-	struct exit_record r = { .id = "i", .name = "n", .engine = "e", .reason = "r" };
+	static const char r[] = "{\"v\":1,\"id\":\"i\",}";
 	AUTO_CLOSE int dir_fd = -1;
 	AUTO_CLOSE int fd = -1;
 	struct err err = ERR_INIT;
@@ -67,8 +67,8 @@ TEST(written_whole_under_its_name)
 
 	ASSERT(mkdtemp(dir));
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ASSERT_EQ(exit_record_write(dir_fd, &r, true, &err), 0);
-	ASSERT_EQ(exit_record_write(dir_fd, &r, true, &err), 0); /* over an old one */
+	ASSERT_EQ(exit_record_write(dir_fd, r, sizeof(r), true, &err), 0);
+	ASSERT_EQ(exit_record_write(dir_fd, r, sizeof(r), true, &err), 0); /* over an old one */
 	fd = openat(dir_fd, EXIT_RECORD_NAME, O_RDONLY | O_CLOEXEC);
 	ASSERT_EQ(fstat(fd, &st), 0);
 	ASSERT_EQ(st.st_mode & 07777, 0600);
@@ -77,7 +77,7 @@ TEST(written_whole_under_its_name)
 	ASSERT(faccessat(dir_fd, EXIT_RECORD_NAME ".tmp", F_OK, 0) < 0);
 	ASSERT_EQ(unlinkat(dir_fd, EXIT_RECORD_NAME, 0), 0);
 	ASSERT_EQ(rmdir(dir), 0);
-	ASSERT(exit_record_write(-1, &r, true, &err) < 0);
+	ASSERT(exit_record_write(-1, r, sizeof(r), true, &err) < 0);
 	ASSERT_EQ(err.sys, EBADF);
 }
 

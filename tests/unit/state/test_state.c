@@ -123,7 +123,7 @@ TEST(only_one_claims_an_ended_sandbox)
 	struct err err = ERR_INIT;
 
 	OK(state_sandbox_add(state, &sb, &err));
-	ASSERT_EQ(state_sandbox_claim(state, id, &err), -ERR_BUSY);
+	ASSERT_EQ(state_sandbox_claim(state, id, 7, &err), -ERR_BUSY);
 	OK(state_sandbox_set_status(state, id, "running", &err));
 	sb.status = stopped;
 	sb.reason = why;
@@ -133,9 +133,41 @@ TEST(only_one_claims_an_ended_sandbox)
 	OK(state_sandbox_by_id(state, id, &got, &err));
 	ASSERT_STR(got.reason, why);
 	state_sandbox_done(&got);
-	OK(state_sandbox_claim(state, id, &err));
-	ASSERT_EQ(state_sandbox_claim(state, id, &err), -ERR_BUSY);
+	OK(state_sandbox_claim(state, id, 7, &err));
+	ASSERT_EQ(state_sandbox_claim(state, id, 7, &err), -ERR_BUSY);
 	ASSERT_EQ(state_sandbox_set_status(state, "none", "running", &err), -ERR_NOT_FOUND);
+	sb.started_at = 6; /* the boot before */
+	OK(state_sandbox_set_end(state, &sb, &err));
+	OK(state_sandbox_by_id(state, id, &got, &err));
+	ASSERT_STR(got.status, "starting");
+	ASSERT_EQ(got.started_at, 7);
+	state_sandbox_done(&got);
+	drop(state);
+}
+
+TEST(renames_what_is_down)
+{
+	char id[] = "1111111111111111", name[] = "box", stopped[] = "stopped", why[] = "killed",
+	     other_id[] = "2222222222222222", other[] = "other";
+	struct state *state = fresh();
+	struct state_sandbox sb = row(id, name), second = row(other_id, other), got = { 0 };
+	struct err err = ERR_INIT;
+
+	OK(state_sandbox_add(state, &sb, &err));
+	OK(state_sandbox_add(state, &second, &err));
+	ASSERT_EQ(state_sandbox_rename(state, id, "new", "{}", &err), -ERR_BUSY);
+	sb.status = stopped;
+	sb.reason = why;
+	OK(state_sandbox_set_end(state, &sb, &err));
+	OK(state_sandbox_set_status(state, id, "running", &err)); /* an end stays an end */
+	ASSERT_EQ(state_sandbox_rename(state, id, other, "{}", &err), -ERR_EXISTS);
+	OK(state_sandbox_rename(state, id, "new", "{\"name\":\"new\"}", &err));
+	OK(state_sandbox_by_name(state, "new", &got, &err));
+	ASSERT_STR(got.id, id);
+	ASSERT_STR(got.status, "stopped");
+	ASSERT_STR(got.spec, "{\"name\":\"new\"}");
+	state_sandbox_done(&got);
+	ASSERT_EQ(state_sandbox_rename(state, "none", "x", "{}", &err), -ERR_NOT_FOUND);
 	drop(state);
 }
 
