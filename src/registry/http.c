@@ -12,7 +12,6 @@
 #include "registry/http.h"
 
 #include <fcntl.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
