@@ -48,6 +48,7 @@ static const struct field spec_fields[] = {
 	  .count = offsetof(struct launch_spec, n_extents), .item = &extent_message },
 	{ 14, FIELD_ARRAY, offsetof(struct launch_spec, mounts), .max = MOUNTS_MAX,
 	  .count = offsetof(struct launch_spec, n_mounts), .item = &mount_message },
+	{ 30, FIELD_U32, offsetof(struct launch_spec, capture), .max = CAPTURE_MAX - 1 },
 };
 static const struct message spec_message = MESSAGE(struct launch_spec, spec_fields);
 
