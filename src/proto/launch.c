@@ -53,6 +53,7 @@ static const struct field spec_fields[] = {
 	{ 17, FIELD_U64, offsetof(struct launch_spec, linger_ms), .max = INT64_MAX },
 	{ 18, FIELD_U32, offsetof(struct launch_spec, stop_timeout_ms) },
 	{ 19, FIELD_U32, offsetof(struct launch_spec, stop_signal), .max = 64 },
+	{ 30, FIELD_U32, offsetof(struct launch_spec, capture), .max = CAPTURE_MAX - 1 },
 };
 static const struct message spec_message = MESSAGE(struct launch_spec, spec_fields);
 

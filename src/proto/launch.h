@@ -26,13 +26,16 @@ enum launch_fd {
 	LAUNCH_FD_CONTROL = 10, /* listening Unix socket, RUN_DIR/control.sock */
 	LAUNCH_FD_KERNEL = 11,
 	LAUNCH_FD_INITRAMFS = 12,
-	LAUNCH_FD_LOG = 13,	    /* monitor.log; also its standard error */
-	LAUNCH_FD_CONSOLE_LOG = 14, /* kernel.log */
-	LAUNCH_FD_PARENT = 15,	    /* pidfd of the client: a second sign of its death */
-	LAUNCH_FD_FIRST = 16,	    /* disks and folders, as the spec numbers them */
+	LAUNCH_FD_LOG = 13,	/* monitor.log; also its standard error */
+	LAUNCH_FD_LOG_DIR = 14, /* folder MSB_HOME/logs/ID, see logs/format.h */
+	LAUNCH_FD_PARENT = 15,	/* pidfd of the client: a second sign of its death */
+	LAUNCH_FD_FIRST = 16,	/* disks and folders, as the spec numbers them */
 };
 
 enum launch_format { LAUNCH_RAW, LAUNCH_QCOW2, LAUNCH_FORMAT_MAX };
+
+/* Of which sessions the output is kept in the log. */
+enum launch_capture { CAPTURE_ALL, CAPTURE_MAIN, CAPTURE_NONE, CAPTURE_MAX };
 
 struct launch_extent {
 	uint64_t disk_offset, file_offset, len; /* bytes, as struct block_extent */
@@ -69,6 +72,7 @@ struct launch_spec {
 	uint64_t disk_size;	  /* bytes, 0: no disk */
 	struct launch_extent *extents;
 	size_t n_extents;
+	enum launch_capture capture;
 	struct launch_mount *mounts; /* number in the virtio-fs root = index */
 	size_t n_mounts;
 };

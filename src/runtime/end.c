@@ -366,6 +366,7 @@ int home_sandbox_remove(struct home *home, const char *name, bool force, const s
 		if (lock >= 0)
 			remove_folder(home->run_fd, row.id);
 		remove_folder(home->sandboxes_fd, row.id);
+		remove_folder(home->logs_fd, row.id);
 	}
 	state_sandbox_done(&row);
 	return r;

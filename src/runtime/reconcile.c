@@ -53,8 +53,10 @@ static int record_end(struct home *home, const char *id, uint64_t started_at, bo
 	if (!ephemeral)
 		return record_row(home, id, started_at, end, err);
 	r = state_sandbox_remove(home->state, id, err);
-	if (r == 0)
+	if (r == 0) {
 		remove_folder(home->sandboxes_fd, id);
+		remove_folder(home->logs_fd, id);
+	}
 	return r;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/spec.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
@@ -85,10 +86,14 @@ static const char *const spec_later[] = {
 	"on_secret_violation",
 	"ports",
 	"vsock",
-	"logs",
 	"metrics",
 	NULL,
 };
+static const char *const logs_keys[] = { "level", "capture", "max_mib", NULL };
+static const char *const logs_later[] = { "level", "max_mib", NULL };
+static const char *const capture_names[] = { "all", "main", "none", NULL };
+static_assert(CAPTURE_ALL == 0 && CAPTURE_MAIN == 1 && CAPTURE_NONE == 2 && CAPTURE_MAX == 3,
+	      "capture_names[] does not match enum launch_capture");
 static const char *const lifecycle_keys[] = {
 	"detached",
 	"ephemeral",
@@ -408,6 +413,23 @@ static int parse_limits(const struct json_at *lifecycle, struct spec *s, struct 
 					      name);
 }
 
+static int parse_logs(const struct json_at *root, struct spec *s, struct err *err)
+{
+	struct json_at at = json_member(root, "logs");
+	unsigned capture = CAPTURE_ALL;
+	int r;
+
+	if (!json_present(&at))
+		return 0;
+	r = json_get_object(&at, err);
+	if (r == 0)
+		r = keys_check(&at, logs_keys, logs_later, err);
+	if (r == 0)
+		r = json_opt_enum(&at, "capture", capture_names, &capture, err);
+	s->capture = (enum launch_capture)capture;
+	return r;
+}
+
 static int parse_lifecycle(const struct json_at *root, struct spec *s, struct err *err)
 {
 	struct json_at at = json_member(root, "lifecycle");
@@ -516,7 +538,7 @@ int spec_parse(const void *text, size_t len, const struct spec_defaults *default
 	static int (*const steps[])(const struct json_at *, struct spec *, struct err *) = {
 		parse_name,	 parse_machine,	 spec_parse_image, spec_parse_root_disk,
 		parse_labels,	 parse_programs, parse_hostname,   parse_mounts,
-		parse_lifecycle, parse_registry,
+		parse_lifecycle, parse_logs,	 parse_registry,
 	};
 	AUTO(json_decref) json_t *value = NULL;
 	AUTO(spec_done)
@@ -616,6 +638,9 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	if (s->cmd_set)
 		put_list(&o, "cmd", &s->cmd);
 	put_mounts(&o, s);
+	json_put_object(&o, "logs");
+	json_put_str(&o, "capture", capture_names[s->capture]);
+	json_put_end(&o);
 	if (s->n_rlimits > 0)
 		put_rlimits(&o, s->rlimits, s->n_rlimits);
 	json_put_object(&o, "lifecycle");

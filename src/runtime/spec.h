@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "diskimg/diskimg.h"
 #include "proto/agent.h"
+#include "proto/launch.h"
 #include "runtime/pull.h"
 
 /*
@@ -78,6 +79,7 @@ struct spec {
 	size_t n_labels;
 	struct spec_mount *mounts; /* parents first */
 	size_t n_mounts;
+	enum launch_capture capture;
 	struct exec_rlimit *rlimits; /* of every program */
 	size_t n_rlimits;
 	bool ephemeral;

@@ -31,9 +31,11 @@
 #include "sandbox/host_clock.h"
 #include "sandbox/limits.h"
 #include "sandbox/listener.h"
+#include "sandbox/log_queue.h"
 #include "sandbox/machine.h"
 #include "sandbox/report.h"
 #include "sandbox/run_dir.h"
+#include "sandbox/tap.h"
 
 struct sandbox {
 	const struct launch_spec *spec; /* borrowed */
@@ -41,6 +43,8 @@ struct sandbox {
 	uint64_t started_at;		/* wall clock, ns */
 	struct ending ending;
 	struct machine machine;
+	struct log_queue *log; /* owned */
+	struct taps *taps;     /* owned */
 	struct console console;
 	struct report report;
 	struct agent_channel *channel; /* owned */
@@ -141,6 +145,7 @@ static void tell_failure(struct sandbox *s)
 static void finish(struct sandbox *s)
 {
 	loop_remove(s->loop, &s->timer_id);
+	log_queue_flush(s->log); /* who hears of the end finds all of the logs */
 	tell_failure(s);
 	log_info("ended: %s%s%s", end_reason_name(s->ending.reason),
 		 s->failure.message[0] ? ": " : "", s->failure.message);
@@ -221,7 +226,7 @@ static void agent_progress(void *user, const char *stage)
 static void client_accepted(void *user, int fd)
 {
 	struct sandbox *s = user;
-	int r = vsock_connect(s->machine.vsock, AGENT_PORT, fd);
+	int r = vsock_connect_tapped(s->machine.vsock, AGENT_PORT, fd, tap_new(s->taps));
 
 	if (r < 0)
 		log_warn("a client could not be joined to the agent: error %d", -r);
@@ -457,8 +462,12 @@ static int watch_host(struct sandbox *s, struct err *err)
 static int boot(struct sandbox *s, struct err *err)
 {
 	AUTO_CLOSE int guest_console = -1;
-	int pair[2], r;
+	int pair[2], r = log_queue_new(LAUNCH_FD_LOG_DIR, &s->log);
 
+	if (r == 0)
+		r = taps_new(s->log, s->spec->capture, &s->taps);
+	if (r < 0)
+		return err_sys(err, -r, "open the logs");
 	r = machine_init(&s->machine, s->loop, s->spec, err);
 	if (r < 0)
 		return r;
@@ -473,7 +482,7 @@ static int boot(struct sandbox *s, struct err *err)
 	guest_console = pair[1];
 	r = io_set_nonblock(pair[0], 1);
 	if (r == 0)
-		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG);
+		r = console_init(&s->console, s->loop, pair[0], s->log);
 	else
 		(void)close(pair[0]);
 	if (r < 0)
@@ -501,12 +510,14 @@ static int start(struct sandbox *s, struct err *err)
 static void sandbox_done(struct sandbox *s)
 {
 	machine_done(&s->machine);
+	taps_free(s->taps);
 	agent_channel_free(s->channel);
 	host_clock_done(&s->clock);
 	limits_done(&s->limits);
 	listener_done(&s->agent_listener);
 	control_done(&s->control);
 	console_done(&s->console);
+	log_queue_free(s->log);
 	report_done(&s->report);
 	if (s->signal_fd >= 0)
 		(void)close(s->signal_fd);
