@@ -29,6 +29,7 @@
 #include "sandbox/ending.h"
 #include "sandbox/exit_record.h"
 #include "sandbox/host_clock.h"
+#include "sandbox/limits.h"
 #include "sandbox/listener.h"
 #include "sandbox/log_queue.h"
 #include "sandbox/machine.h"
@@ -49,6 +50,7 @@ struct sandbox {
 	struct agent_channel *channel; /* owned */
 	struct control control;
 	struct listener agent_listener;
+	struct limits limits;
 	struct host_clock clock;
 	loop_id watchdog_id, parent_id, signal_id, timer_id;
 	int signal_fd; /* owned */
@@ -159,8 +161,11 @@ static void event(struct sandbox *s, enum end_event ev, uint32_t grace_ms)
 
 	if (todo & END_DO_TIMER)
 		set_timer(s, s->ending.deadline_ns);
-	if (todo & END_DO_SHUTDOWN && agent_channel_shutdown(s->channel, s->ending.grace_ms) < 0)
+	if (todo & END_DO_SHUTDOWN &&
+	    agent_channel_shutdown(s->channel, s->ending.grace_ms, s->spec->stop_signal) < 0)
 		log_warn("the agent could not be asked to shut down");
+	if (todo & END_DO_REFUSE && agent_channel_drain(s->channel) < 0)
+		log_warn("the agent could not be asked to refuse sessions");
 	if (todo & END_DO_CUT)
 		machine_cut(&s->machine);
 	if (todo & END_DO_FINISH)
@@ -244,6 +249,24 @@ static void clock_changed(void *user)
 	IGNORE_RESULT(agent_channel_clock(s->channel) < 0); /* it is ending */
 }
 
+static struct limits_usage usage(void *user)
+{
+	struct sandbox *s = user;
+
+	return (struct limits_usage){
+		.attached = s->ending.streams,
+		.cpu_ns = machine_cpu_ns(&s->machine),
+		.io_ns = machine_io_ns(&s->machine),
+	};
+}
+
+static void limit_due(void *user, enum end_event ev)
+{
+	event(user, ev, 0);
+}
+
+static const struct limits_events limits_events = { .usage = usage, .due = limit_due };
+
 static void agent_ready(void *user)
 {
 	struct sandbox *s = user;
@@ -261,6 +284,12 @@ static void agent_ready(void *user)
 	if (r < 0)
 		log_warn("changes of the host's clock are not seen: error %d", -r);
 	loop_remove(s->loop, &s->timer_id);
+	r = limits_start(&s->limits, s->loop, s->spec, &limits_events, s);
+	if (r < 0) {
+		fail(s, "agent", -r, "the time of the sandbox cannot be limited");
+		event(s, EVENT_BOOT_FAILED, 0);
+		return;
+	}
 	event(s, EVENT_READY, 0);
 	report_progress(&s->report, "ready");
 	report_ready(&s->report);
@@ -284,6 +313,7 @@ static void agent_session(void *user, const struct session_event *se)
 	struct sandbox *s = user;
 
 	s->ending.sessions = se->n_live > 0;
+	limits_sessions(&s->limits, se->n_live);
 	if (se->ended && se->main && !s->has_main) {
 		s->has_main = true;
 		s->main_code = se->code;
@@ -334,6 +364,7 @@ static void control_stop(void *user, const struct stop_request *request)
 		[STOP_GRACEFUL] = EVENT_STOP,
 		[STOP_KILL] = EVENT_KILL,
 		[STOP_CUT] = EVENT_CUT,
+		[STOP_DRAIN] = EVENT_DRAIN,
 	};
 
 	event(user, events[request->how], request->grace_ms);
@@ -341,6 +372,9 @@ static void control_stop(void *user, const struct stop_request *request)
 
 static void control_touch(void *user)
 {
+	struct sandbox *s = user;
+
+	limits_touch(&s->limits);
 }
 
 static const struct control_events control_events = {
@@ -479,6 +513,7 @@ static void sandbox_done(struct sandbox *s)
 	taps_free(s->taps);
 	agent_channel_free(s->channel);
 	host_clock_done(&s->clock);
+	limits_done(&s->limits);
 	listener_done(&s->agent_listener);
 	control_done(&s->control);
 	console_done(&s->console);
@@ -514,7 +549,7 @@ int sandbox_run(const struct launch_spec *spec)
 	struct err err = ERR_INIT;
 	int r;
 
-	ending_init(&s.ending, spec->flush);
+	ending_init(&s.ending, spec->flush, spec->stop_timeout_ms);
 	report_init(&s.report, LAUNCH_FD_READY);
 	report_progress(&s.report, "monitor");
 	r = start(&s, &err);
