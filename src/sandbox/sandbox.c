@@ -29,6 +29,7 @@
 #include "sandbox/ending.h"
 #include "sandbox/exit_record.h"
 #include "sandbox/host_clock.h"
+#include "sandbox/keeper.h"
 #include "sandbox/limits.h"
 #include "sandbox/listener.h"
 #include "sandbox/log_queue.h"
@@ -36,6 +37,11 @@
 #include "sandbox/report.h"
 #include "sandbox/run_dir.h"
 #include "sandbox/tap.h"
+
+struct left_session {
+	struct left_session *next; /* owned */
+	struct tap_left left;
+};
 
 struct sandbox {
 	const struct launch_spec *spec; /* borrowed */
@@ -45,6 +51,9 @@ struct sandbox {
 	struct machine machine;
 	struct log_queue *log; /* owned */
 	struct taps *taps;     /* owned */
+	struct keeper keeper;
+	struct left_session
+		*left; /* owned; to be watched as soon as the device has done its work */
 	struct console console;
 	struct report report;
 	struct agent_channel *channel; /* owned */
@@ -232,6 +241,39 @@ static void client_accepted(void *user, int fd)
 		log_warn("a client could not be joined to the agent: error %d", -r);
 	else
 		s->ending.streams = true;
+}
+
+static void watch_left(void *user)
+{
+	struct sandbox *s = user;
+
+	while (s->left) {
+		struct left_session *l = s->left;
+
+		s->left = l->next;
+		if (s->ending.state == END_GONE)
+			;
+		else if (keeper_watch(&s->keeper, &l->left) < 0)
+			log_warn("the output of session %llu is not logged any more",
+				 (unsigned long long)l->left.session);
+		else
+			s->ending.streams = true;
+		free(l);
+	}
+}
+
+/* A client went away in the midst of a session. */
+static void session_left(void *user, const struct tap_left *left)
+{
+	struct sandbox *s = user;
+	struct left_session *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return;
+	*l = (struct left_session){ s->left, *left };
+	if (!s->left && loop_post(s->loop, watch_left, s) < 0)
+		log_warn("out of memory: the output of a session is not logged any more");
+	s->left = l;
 }
 
 static void clients_quiet(void *user)
@@ -471,6 +513,8 @@ static int boot(struct sandbox *s, struct err *err)
 	r = machine_init(&s->machine, s->loop, s->spec, err);
 	if (r < 0)
 		return r;
+	keeper_init(&s->keeper, s->loop, s->machine.vsock, s->taps);
+	taps_on_left(s->taps, session_left, s);
 	vsock_on_accept(s->machine.vsock, guest_connects, s);
 	vsock_on_quiet(s->machine.vsock, clients_quiet, s);
 	vsock_on_shutdown(s->machine.vsock, guest_halted, s);
@@ -509,8 +553,17 @@ static int start(struct sandbox *s, struct err *err)
 
 static void sandbox_done(struct sandbox *s)
 {
+	if (s->taps)
+		taps_on_left(s->taps, NULL, NULL);
+	keeper_done(&s->keeper);
 	machine_done(&s->machine);
 	taps_free(s->taps);
+	while (s->left) {
+		struct left_session *next = s->left->next;
+
+		free(s->left);
+		s->left = next;
+	}
 	agent_channel_free(s->channel);
 	host_clock_done(&s->clock);
 	limits_done(&s->limits);
