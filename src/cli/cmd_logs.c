@@ -27,7 +27,7 @@ static const struct opt logs_options[] = {
 	{ OPT_FLAG, 't', "timestamps", NULL, "the time in front of each line",
 	  offsetof(struct logs_opts, timestamps) },
 	{ OPT_STRING, 0, "source", "LIST",
-	  "stdout, stderr, tty, kernel or all, with commas (the first three)",
+	  "stdout, stderr, tty, kernel or all (the first three); several with commas",
 	  offsetof(struct logs_opts, source) },
 	{ OPT_STRING, 0, "session", "N", "of one session", offsetof(struct logs_opts, session) },
 	{ OPT_STRING, 0, "boot", "N", "of one boot, counted from 1",

@@ -87,10 +87,11 @@ int msb_sandbox_ping(struct msb_sandbox *sb, int touch, const struct msb_call *c
 {
 	struct err err = ERR_INIT;
 
-	if (!touch)
-		return ask(sb, sandbox_ping, call, ret_json, error);
-	err_set(&err, ERR_INVALID, "touch: no sandbox has an idle time-out yet; it must be 0");
-	return error_out(&err, error);
+	if (!sb)
+		return error_argument("sb", error);
+	if (touch && sandbox_touch((struct sandbox *)sb, &err) < 0)
+		return error_out(&err, error);
+	return ask(sb, sandbox_ping, call, ret_json, error);
 }
 
 int msb_sandbox_stats(struct msb_sandbox *sb, const struct msb_call *call, char **ret_json,

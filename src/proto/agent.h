@@ -118,6 +118,7 @@ struct session_event {
 
 struct shutdown_request {
 	uint32_t grace_ms; /* between TERM and KILL */
+	uint32_t signal;   /* to main in place of TERM; 0: TERM */
 };
 
 struct tty_size {

@@ -64,7 +64,12 @@ struct launch_spec {
 	bool flush;	     /* what the guest wrote matters after its end */
 	bool remove_run_dir; /* ephemeral: if the client died, leave no run folder behind */
 	uint64_t start_timeout_ms;
-	uint64_t disk_size; /* bytes, 0: no disk */
+	uint64_t max_duration_ms; /* from ready on, on the boot-time clock; 0: none */
+	uint64_t idle_timeout_ms; /* 0: none */
+	uint64_t linger_ms;	  /* after the last session; 0: none */
+	uint32_t stop_timeout_ms; /* grace of a stop that follows a drain */
+	uint32_t stop_signal;	  /* to main; number of Linux */
+	uint64_t disk_size;	  /* bytes, 0: no disk */
 	struct launch_extent *extents;
 	size_t n_extents;
 	enum launch_capture capture;
@@ -84,11 +89,11 @@ struct launch_progress {
 MUST_CHECK int launch_progress_encode(struct buf *b, const struct launch_progress *x);
 MUST_CHECK int launch_progress_decode(const void *payload, size_t len, struct launch_progress *x);
 
-enum stop_how { STOP_GRACEFUL, STOP_KILL, STOP_CUT, STOP_HOW_MAX };
+enum stop_how { STOP_GRACEFUL, STOP_KILL, STOP_CUT, STOP_DRAIN, STOP_HOW_MAX };
 
 struct stop_request {
 	enum stop_how how;
-	uint32_t grace_ms;
+	uint32_t grace_ms; /* of a drain: how long it waits for the sessions, 0: no limit */
 };
 MUST_CHECK int stop_request_encode(struct buf *b, const struct stop_request *x);
 MUST_CHECK int stop_request_decode(const void *payload, size_t len, struct stop_request *x);

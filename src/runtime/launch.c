@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "base/spawn.h"
 #include "runtime/internal.h"
 
@@ -120,6 +121,14 @@ static bool writes_matter(const struct spec *spec)
 	return matter;
 }
 
+/* An image may say anything: what is no signal counts as none. */
+static int stop_signal(const struct launch *l)
+{
+	if (l->spec->stop_signal)
+		return l->spec->stop_signal;
+	return l->image && l->image->stop_signal ? signal_number(l->image->stop_signal) : 0;
+}
+
 static int build_launch(const struct launch *l, struct launch_spec *ls)
 {
 	const struct spec *s = l->spec;
@@ -132,6 +141,11 @@ static int build_launch(const struct launch *l, struct launch_spec *ls)
 	ls->flush = writes_matter(s);
 	ls->remove_run_dir = s->ephemeral;
 	ls->start_timeout_ms = s->start_timeout_ms;
+	ls->max_duration_ms = s->max_duration_ms;
+	ls->idle_timeout_ms = s->idle_timeout_ms;
+	ls->linger_ms = l->linger_ms;
+	ls->stop_timeout_ms = (uint32_t)s->stop_timeout_ms;
+	ls->stop_signal = (uint32_t)stop_signal(l);
 	ls->capture = s->capture;
 	return copy_to(&ls->qemu_path, l->files->qemu);
 }

@@ -86,7 +86,7 @@ MUST_CHECK int home_sandbox_inspect(struct home *home, const char *name, char **
 MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool force,
 				   const struct call *call, struct err *err);
 
-enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_HOW_MAX };
+enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_DRAIN, SANDBOX_HOW_MAX };
 enum { SANDBOX_DETACHED = 1, SANDBOX_OR_CONNECT = 2, SANDBOX_NO_START = 4 };
 
 /**
@@ -127,6 +127,8 @@ MUST_CHECK int sandbox_wait(struct sandbox *sb, const struct call *call, char **
 			    struct err *err);
 /* Until the guest is ready, in this boot or the next. */
 MUST_CHECK int sandbox_wait_running(struct sandbox *sb, const struct call *call, struct err *err);
+/* It is in use: its idle time starts anew. NOT_RUNNING. */
+MUST_CHECK int sandbox_touch(struct sandbox *sb, struct err *err);
 /* JSON {"round_trip_us"}. */
 MUST_CHECK int sandbox_ping(struct sandbox *sb, const struct call *call, char **ret_json,
 			    struct err *err);

@@ -24,6 +24,8 @@ struct logged {
 struct taps {
 	struct log_queue *queue; /* borrowed */
 	enum launch_capture capture;
+	void (*left)(void *user, const struct tap_left *left); /* NULL: nobody asks */
+	void *user;					       /* borrowed */
 	struct logged sessions[SESSIONS]; /* by session % SESSIONS: numbers count up */
 	uint8_t chunk[LOG_DATA_MAX];	  /* scratch */
 };
@@ -32,7 +34,8 @@ struct tap {
 	struct vsock_tap base;
 	struct taps *taps; /* borrowed */
 	bool dead;	   /* it broke the protocol, or nothing of it belongs into the log */
-	bool started;
+	bool started, exited;
+	bool quiet;		 /* its end is told to nobody */
 	uint64_t session, at[2]; /* offset of the next byte */
 	uint8_t header[FRAME_HEADER];
 	size_t header_len;
@@ -138,6 +141,7 @@ static void take_header(struct tap *t)
 	memcpy(&len, t->header + 4, sizeof(len));
 	t->type = le16toh(type);
 	t->left = le32toh(len);
+	t->exited |= t->type == FRAME_EXITED || t->type == FRAME_FAILED;
 	t->dead = t->left > FRAME_MAX_PAYLOAD || (is_small(t->type) && t->left > SMALL_MAX) ||
 		  (!t->started && t->type != FRAME_HELLO && t->type != FRAME_STARTED);
 	if (t->left == 0)
@@ -199,7 +203,12 @@ static void tap_data(struct vsock_tap *base, const struct iovec *iov, size_t n, 
 
 static void tap_end(struct vsock_tap *base)
 {
-	free(base);
+	struct tap *t = (struct tap *)base;
+	struct tap_left left = { t->session, { t->at[0], t->at[1] } };
+
+	if (t->started && !t->exited && !t->dead && !t->quiet && t->taps->left)
+		t->taps->left(t->taps->user, &left);
+	free(t);
 }
 
 struct vsock_tap *tap_new(struct taps *taps)
@@ -211,4 +220,20 @@ struct vsock_tap *tap_new(struct taps *taps)
 	t->base = (struct vsock_tap){ .data = tap_data, .end = tap_end };
 	t->taps = taps;
 	return &t->base;
+}
+
+struct vsock_tap *tap_again(struct taps *taps)
+{
+	struct vsock_tap *t = tap_new(taps);
+
+	if (t)
+		((struct tap *)t)->quiet = true;
+	return t;
+}
+
+void taps_on_left(struct taps *taps, void (*left)(void *user, const struct tap_left *left),
+		  void *user)
+{
+	taps->left = left;
+	taps->user = user;
 }

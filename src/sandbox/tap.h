@@ -19,8 +19,19 @@ MUST_CHECK int taps_new(struct log_queue *queue, enum launch_capture capture,
 			struct taps **ret_taps);
 /* After the streams are gone. NULL is fine. */
 void taps_free(struct taps *taps);
+/* A session that goes on when a client went away. */
+struct tap_left {
+	uint64_t session, at[2]; /* offsets of the next bytes: stdout or tty, stderr */
+};
+/* Call @left when a stream ends whose session has not; in the midst of the device's work. */
+void taps_on_left(struct taps *taps, void (*left)(void *user, const struct tap_left *left),
+		  void *user);
+
 /* For one stream; it releases itself. NULL: nothing is to be captured, or out of memory. */
 struct vsock_tap *tap_new(struct taps *taps);
+
+/* The same for a stream whose end is told to nobody. */
+struct vsock_tap *tap_again(struct taps *taps);
 
 /* Take @len bytes that the guest has sent. For tests. */
 void tap_feed(struct vsock_tap *tap, const void *data, size_t len);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb logs: what programs write is kept, bounded, and read while and after the sandbox lives."""
 import base64
+import ctypes
 import json
 import os
 import signal
@@ -207,3 +208,27 @@ def test_logs_need_no_reader_that_stays(home, msb):
     p = subprocess.run(f"{home.msb} logs head --format jsonl | head -1", shell=True, env=home.env,
                        capture_output=True, text=True, timeout=60)
     assert p.stderr == "" and json.loads(p.stdout)["text"].startswith("line 1")
+
+
+def test_a_session_whose_client_died_is_still_logged(home, msb):
+    """The monitor reads on: all of it is in the log, once, and the program never waits for nobody."""
+    library = Library()
+    m = library.open(home)
+    sb = library.make("sandbox_create", m, json.dumps({"image": "busybox", "name": "left"}).encode(),
+                      0, None)
+    request = {"command": ["sh", "-c", "read x < /tmp/go; seq 1 200000"], "on_disconnect": "keep"}
+    for step in ({"command": ["mkfifo", "/tmp/go"]}, request,
+                 {"command": ["sh", "-c", "echo go > /tmp/go"], "capture": False}):
+        s = library.make("exec_open", sb, json.dumps(step).encode())
+        if step is request:
+            assert next(iter(library.events(s)))[0] == 1  # STARTED
+        else:
+            list(library.events(s))
+        library.lib.msb_stream_close(s)
+    want = "".join(f"{i}\n" for i in range(1, 200001))
+    assert eventually(lambda: msb("logs", "left").stdout.endswith("\n200000\n"), 60)
+    assert msb("logs", "left").stdout == want
+    library("sandbox_stop", sb, 0, ctypes.c_int64(1000), None, None)
+    library.lib.msb_sandbox_close(sb)
+    library.lib.msb_close(m)
+    assert msb("logs", "left").stdout == want

@@ -89,7 +89,7 @@ TEST(progress_and_stop)
 	ASSERT_EQ(frame_next(b.data, b.len, &f), b.len);
 	ASSERT_EQ(stop_request_decode(f.payload, f.len, &s2), 0);
 	ASSERT(s2.how == STOP_CUT && s2.grace_ms == 10000);
-	ASSERT_EQ(stop_request_decode("\xa1\x01\x03", 3, &s2), -EPROTO); /* STOP_HOW_MAX */
+	ASSERT_EQ(stop_request_decode("\xa1\x01\x04", 3, &s2), -EPROTO); /* STOP_HOW_MAX */
 }
 
 TAP_MAIN()

@@ -147,6 +147,37 @@ TEST(what_is_not_wanted_is_not_logged)
 	}
 }
 
+static void note_left(void *user, const struct tap_left *left)
+{
+	*(struct tap_left *)user = *left;
+}
+
+TEST(a_client_that_leaves_a_session_is_told)
+{
+	for (int i = 0; i < 3; i++) { /* it left; the program had ended; it is our own stream */
+		struct exec_started started = { .session = 5, .out_from = 10 };
+		struct exec_exited exited = { 0 };
+		struct tap_left left = { 0 };
+		AUTO(buf_done) struct buf b = { 0 };
+		struct vsock_tap *tap;
+		struct bench bench;
+
+		bench_init(&bench, CAPTURE_ALL);
+		taps_on_left(bench.taps, note_left, &left);
+		say_hello(&b);
+		ASSERT_EQ(exec_started_encode(&b, &started), 0);
+		ASSERT_EQ(frame_add(&b, FRAME_STDOUT, 0, "abc", 3), 0);
+		if (i == 1)
+			ASSERT_EQ(exec_exited_encode(&b, &exited), 0);
+		tap = i == 2 ? tap_again(bench.taps) : tap_new(bench.taps);
+		tap_feed(tap, b.data, b.len);
+		tap->end(tap);
+		ASSERT_EQ(left.session, i == 0 ? 5 : 0);
+		ASSERT_EQ(left.at[0], i == 0 ? 13 : 0);
+		bench_done(&bench);
+	}
+}
+
 TEST(a_full_queue_drops_and_tells)
 {
 	static uint8_t data[LOG_DATA_MAX];
