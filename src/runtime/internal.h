@@ -129,6 +129,7 @@ void home_sweep(struct home *home);
 
 /* ---- reconcile.c ---- */
 
+bool sandbox_id_valid(const char *id);
 /* What ended without us: run folders whose lock is free, rows that say "running" wrongly. */
 MUST_CHECK int home_reconcile(struct home *home, struct err *err);
 /**
@@ -392,6 +393,13 @@ MUST_CHECK int agent_call(const struct sandbox *sb, struct buf *request, int enc
 struct kill_request;
 MUST_CHECK int sandbox_kill_session(struct sandbox *sb, const struct kill_request *request,
 				    const struct call *call, struct err *err);
+
+/* ---- kept_logs.c ---- */
+
+/* The record is gone: keep the logs of that id for a while, and delete those whose time is over. */
+void kept_logs_keep(struct home *home, const char *id);
+/* There are logs of a sandbox of this id that has no record. */
+bool kept_logs_there(struct home *home, const char *id);
 
 /* ---- logs.c ---- */
 

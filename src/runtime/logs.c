@@ -291,6 +291,10 @@ int home_logs(struct home *home, const char *name, const char *filter, struct lo
 		*err = ERR_INIT;
 		r = state_sandbox_by_id(home->state, name, &row, err);
 	}
+	if (r < 0 && err->code == ERR_NOT_FOUND && kept_logs_there(home, name)) {
+		*err = ERR_INIT;
+		return feed_new(home, name, &lf, ret_feed, err);
+	}
 	if (r < 0)
 		return err->code == ERR_NOT_FOUND ? err_detail(err, ERR_NR_SANDBOX_NOT_FOUND, name)
 						  : r;

@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -382,6 +383,17 @@ def test_another_boot_of_the_host(home, ctx):
     os.kill(monitor_of(home, "box"), signal.SIGKILL)
     end = ctx.wait(box)
     assert (end["status"], end["reason"]) == ("crashed", "host-rebooted")
+
+
+def test_logs_of_a_failed_boot_stay(home, ctx):
+    with pytest.raises(CallError, match="did not boot") as e:
+        ctx.create("box", lifecycle={"start_timeout_ms": 1})
+    sandbox = re.search("msb logs ([0-9a-f]{16})", str(e.value))[1]
+    assert not ctx.list() and os.listdir(home.path / "logs") == [sandbox]
+    stream = ctx.make("logs", ctx.m, sandbox.encode(), b'{"sources": ["kernel"]}')
+    assert [kind for kind, _, _ in ctx.events(stream)][-1] == END
+    ctx.lib.msb_stream_close(stream)
+    ctx.create("box")
 
 
 ROUNDS = int(os.environ.get("MSB_LIFE_ROUNDS", "8"))  # 50 for a long run
