@@ -23,7 +23,8 @@ static const struct opt ping_options[] = {
 	{ .kind = OPT_END },
 };
 
-static int ping_one(struct bulk_item *item, const struct msb_call *call, struct msb_error *err)
+static int ask(struct bulk_item *item, int touch, const struct msb_call *call,
+	       struct msb_error *err)
 {
 	const struct ping_opts *o = item->opts;
 	AUTO(msb_sandbox_close) struct msb_sandbox *sb = NULL;
@@ -37,7 +38,7 @@ static int ping_one(struct bulk_item *item, const struct msb_call *call, struct 
 
 	limited.timeout_ms = o->timeout_ms ? (int64_t)o->timeout_ms : -1;
 	if (r >= 0)
-		r = msb_sandbox_ping(sb, 0, &limited, &json, err);
+		r = msb_sandbox_ping(sb, touch, &limited, &json, err);
 	if (r < 0)
 		return r;
 	if (json_parse("ping", json, strlen(json), COMMON_JSON_MAX, &root, &e) < 0)
@@ -48,6 +49,16 @@ static int ping_one(struct bulk_item *item, const struct msb_call *call, struct 
 	(void)snprintf(item->detail, sizeof(item->detail), "%" PRIu64 ".%02" PRIu64 " ms",
 		       us / 1000, us % 1000 / 10);
 	return 0;
+}
+
+static int ping_one(struct bulk_item *item, const struct msb_call *call, struct msb_error *err)
+{
+	return ask(item, 0, call, err);
+}
+
+static int touch_one(struct bulk_item *item, const struct msb_call *call, struct msb_error *err)
+{
+	return ask(item, 1, call, err);
 }
 
 static int ping_run(const struct cli *cli, const void *opts, const struct opt_rest *rest,
@@ -66,6 +77,22 @@ static int ping_run(const struct cli *cli, const void *opts, const struct opt_re
 	return bulk_run(cli, &bulk, rest, err);
 }
 
+static int touch_run(const struct cli *cli, const void *opts, const struct opt_rest *rest,
+		     struct msb_error *err)
+{
+	const struct ping_opts *o = opts;
+	struct bulk bulk = {
+		.command = "touch",
+		.verb = "Touched",
+		.labels = &o->labels,
+		.opts = o,
+		.quiet = o->quiet,
+		.run = touch_one,
+	};
+
+	return bulk_run(cli, &bulk, rest, err);
+}
+
 const struct command cmd_ping = {
 	.name = "ping",
 	.group = "Sandboxes",
@@ -76,4 +103,16 @@ const struct command cmd_ping = {
 	.opts_size = sizeof(struct ping_opts),
 	.defaults = &ping_defaults,
 	.run = ping_run,
+};
+
+const struct command cmd_touch = {
+	.name = "touch",
+	.group = "Sandboxes",
+	.args = "[OPTIONS] NAME...",
+	.summary = "ping sandboxes, and begin their idle time anew",
+	.example = "msb touch my-app",
+	.opts = ping_options,
+	.opts_size = sizeof(struct ping_opts),
+	.defaults = &ping_defaults,
+	.run = touch_run,
 };

@@ -6,7 +6,7 @@
 struct restart_opts {
 	struct opt_list labels;
 	uint64_t grace_ms;
-	bool force, quiet;
+	bool force, drain, quiet;
 };
 
 #define NOT_GIVEN UINT64_MAX /* the sandbox's own */
@@ -18,6 +18,8 @@ static const struct opt restart_options[] = {
 	  offsetof(struct restart_opts, grace_ms) },
 	{ OPT_FLAG, 'f', "force", NULL, "KILL at once; disks are flushed",
 	  offsetof(struct restart_opts, force) },
+	{ OPT_FLAG, 0, "drain", NULL, "let programs finish, for --time at most (no limit)",
+	  offsetof(struct restart_opts, drain) },
 	NAMES_LABEL_OPTION(struct restart_opts),
 	{ OPT_FLAG, 'q', "quiet", NULL, "print errors only", offsetof(struct restart_opts, quiet) },
 	{ .kind = OPT_END },
@@ -29,13 +31,13 @@ static int restart_one(struct bulk_item *item, const struct msb_call *call, stru
 	AUTO(msb_sandbox_close) struct msb_sandbox *sb = NULL;
 	struct msb_call stop = *call;
 	bool kill = o->force || o->grace_ms == 0;
+	int how = kill ? MSB_KILL : o->drain ? MSB_DRAIN : MSB_GRACEFUL;
 	int64_t grace_ms = o->grace_ms == NOT_GIVEN ? -1 : (int64_t)o->grace_ms;
 	int r = msb_sandbox_get(item->m, item->name, &sb, err);
 
 	stop.progress = NULL; /* serves one call only */
 	if (r >= 0)
-		r = msb_sandbox_stop(sb, kill ? MSB_KILL : MSB_GRACEFUL, grace_ms, &stop, NULL,
-				     err);
+		r = msb_sandbox_stop(sb, how, grace_ms, &stop, NULL, err);
 	msb_sandbox_close(sb);
 	sb = NULL;
 	if (r >= 0)

@@ -165,7 +165,7 @@ static int run_open(const struct cli *cli, struct run *run, struct msb **ret_m,
 	const struct make_opts *make = &run->o->make;
 	AUTO(buf_done) struct buf b;
 	const char *spec = NULL;
-	int flags = make->name ? MSB_OR_CONNECT : 0, r;
+	int flags = make->name && !make->replace ? MSB_OR_CONNECT : 0, r;
 
 	buf_init(&b, COMMON_JSON_MAX);
 	r = make_spec(make, run->image, make->name, &b, &spec, err);

@@ -6,7 +6,7 @@
 struct stop_opts {
 	struct opt_list labels;
 	uint64_t grace_ms;
-	bool force, quiet;
+	bool force, drain, quiet;
 };
 
 #define NOT_GIVEN UINT64_MAX /* the sandbox's own */
@@ -18,6 +18,8 @@ static const struct opt stop_options[] = {
 	  offsetof(struct stop_opts, grace_ms) },
 	{ OPT_FLAG, 'f', "force", NULL, "KILL at once; disks are flushed",
 	  offsetof(struct stop_opts, force) },
+	{ OPT_FLAG, 0, "drain", NULL, "let programs finish, for --time at most (no limit)",
+	  offsetof(struct stop_opts, drain) },
 	NAMES_LABEL_OPTION(struct stop_opts),
 	{ OPT_FLAG, 'q', "quiet", NULL, "print errors only", offsetof(struct stop_opts, quiet) },
 	{ .kind = OPT_END },
@@ -28,11 +30,12 @@ static int stop_one(struct bulk_item *item, const struct msb_call *call, struct 
 	const struct stop_opts *o = item->opts;
 	AUTO(msb_sandbox_close) struct msb_sandbox *sb = NULL;
 	bool kill = o->force || o->grace_ms == 0;
+	int how = kill ? MSB_KILL : o->drain ? MSB_DRAIN : MSB_GRACEFUL;
 	int64_t grace_ms = o->grace_ms == NOT_GIVEN ? -1 : (int64_t)o->grace_ms;
 	int r = msb_sandbox_get(item->m, item->name, &sb, err);
 
 	if (r >= 0)
-		r = msb_sandbox_stop(sb, kill ? MSB_KILL : MSB_GRACEFUL, grace_ms, call, NULL, err);
+		r = msb_sandbox_stop(sb, how, grace_ms, call, NULL, err);
 	return r;
 }
 

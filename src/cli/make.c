@@ -21,6 +21,9 @@ int make_check(const struct make_opts *o, const struct opt_rest *rest, const cha
 	if (o->ephemeral && o->persist)
 		return common_error(err, MSB_E_INVALID_CONFIG,
 				    "--ephemeral and --persist exclude each other");
+	if (o->replace && !o->name)
+		return common_error(err, MSB_E_INVALID_CONFIG,
+				    "--replace needs the name of what goes: --name NAME");
 	return 0;
 }
 
@@ -98,8 +101,16 @@ static int put_labels(struct json_out *j, const struct opt_list *labels, struct 
 static void put_lifecycle(struct json_out *j, const struct make_opts *o, bool reuse)
 {
 	json_put_object(j, "lifecycle");
-	if (reuse)
+	if (reuse && !o->replace)
 		json_put_bool(j, "reuse", true);
+	if (o->replace)
+		json_put_bool(j, "replace", true);
+	if (o->replace_timeout_ms != MAKE_NOT_GIVEN)
+		json_put_u64(j, "replace_timeout_ms", o->replace_timeout_ms);
+	if (o->max_duration_ms)
+		json_put_u64(j, "max_duration_ms", o->max_duration_ms);
+	if (o->idle_timeout_ms)
+		json_put_u64(j, "idle_timeout_ms", o->idle_timeout_ms);
 	if (o->ephemeral || o->persist)
 		json_put_bool(j, "ephemeral", o->ephemeral);
 	if (o->start_timeout_ms)

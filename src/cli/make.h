@@ -18,14 +18,15 @@ struct make_opts {
 	struct opt_list entrypoint, labels;
 	struct fetch_opts fetch;
 	uint64_t cpus, memory_mib, partition, stop_timeout_ms, start_timeout_ms;
-	bool ephemeral, persist;
+	uint64_t max_duration_ms, idle_timeout_ms, replace_timeout_ms;
+	bool ephemeral, persist, replace;
 };
 
 #define MAKE_NOT_GIVEN UINT64_MAX /* config.json, or the library, has a say */
 #define MAKE_DEFAULTS                                                                              \
 	{                                                                                          \
 		.cpus = MAKE_NOT_GIVEN, .memory_mib = MAKE_NOT_GIVEN,                              \
-		.stop_timeout_ms = MAKE_NOT_GIVEN                                                  \
+		.stop_timeout_ms = MAKE_NOT_GIVEN, .replace_timeout_ms = MAKE_NOT_GIVEN            \
 	}
 
 /* In an option table: its rows but the shared ones of env.h and fetch.h. */
@@ -63,6 +64,14 @@ struct make_opts {
 	  offsetof(type, make.stop_timeout_ms) },                                                  \
 	{ OPT_DURATION, 0, "start-timeout", "DURATION", "to become ready (kvm 30s, qemu 120s)",    \
 	  offsetof(type, make.start_timeout_ms) },                                                 \
+	{ OPT_DURATION, 0, "max-duration", "DURATION", "end it after this time (no limit)",        \
+	  offsetof(type, make.max_duration_ms) },                                                  \
+	{ OPT_DURATION, 0, "idle-timeout", "DURATION", "end it after so long without use (never)", \
+	  offsetof(type, make.idle_timeout_ms) },                                                  \
+	{ OPT_FLAG, 0, "replace", NULL, "stop and delete a sandbox of that name first",            \
+	  offsetof(type, make.replace) },                                                          \
+	{ OPT_DURATION, 0, "replace-timeout", "DURATION", "for that stop; 0 kills it (10s)",       \
+	  offsetof(type, make.replace_timeout_ms) },                                               \
 	{ OPT_FLAG, 0, "ephemeral", NULL, "delete it when it ends (the default without a name)",   \
 	  offsetof(type, make.ephemeral) },                                                        \
 	{ OPT_FLAG, 0, "rm", NULL, "the same", offsetof(type, make.ephemeral) },                   \

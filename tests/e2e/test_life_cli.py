@@ -354,3 +354,30 @@ def test_inspect_shows_one_value(msb, box):
     assert json.loads(good(msb("inspect", "--field", "spec", box)).stdout) == whole["spec"]
     r = msb("inspect", "--field", "spec.colour", box)
     assert r.returncode == 2 and "has no 'spec.colour'" in r.stderr
+
+
+# ---- limits ----------------------------------------------------------------------------------
+
+def test_replace_makes_it_anew(msb, box):
+    good(msb("exec", box, "--", "touch", "/root/old"))
+    good(msb("run", "--replace", "--name", box, "busybox", "--", "test", "!", "-e", "/root/old"))
+    r = msb("run", "--replace", "busybox")
+    assert r.returncode == 2 and "--name NAME" in r.stderr
+
+
+def test_drain_lets_programs_finish(home, msb, box):
+    with home.start("exec", box, "--", "sh", "-c", "echo up; read x; exit 4", stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE) as p:
+        assert p.stdout.readline() == b"up\n"
+        with home.start("stop", "--drain", box) as stop:
+            p.communicate(b"x\n", timeout=BOOT_S)
+            assert p.returncode == 4
+            assert stop.wait(BOOT_S) == 0
+    good(msb("ps", "-q", box), "stopped\n")
+
+
+def test_limits_and_touch(msb, box):
+    assert "Touched      box" in good(msb("touch", box)).stderr
+    good(msb("create", "--name", "brief", "--max-duration", "500ms", "busybox"))
+    assert "max-duration" in good(msb("wait", "brief")).stdout
+    good(msb("rm", "brief"))
