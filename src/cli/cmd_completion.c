@@ -67,6 +67,7 @@ const struct command cmd_completion = {
 	.group = "Other",
 	.args = "bash|zsh|fish",
 	.summary = "print the script that completes command lines of msb",
+	.example = "msb completion bash > ~/.local/share/bash-completion/completions/msb",
 	.opts = no_options,
 	.run = completion_run,
 };

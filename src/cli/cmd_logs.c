@@ -313,9 +313,10 @@ static int logs_run(const struct cli *cli, const void *opts, const struct opt_re
 
 const struct command cmd_logs = {
 	.name = "logs",
-	.group = "Look",
+	.group = "Sandboxes",
 	.args = "[OPTIONS] NAME",
 	.summary = "show what a sandbox has written",
+	.example = "msb logs -f my-app",
 	.opts = logs_options,
 	.opts_size = sizeof(struct logs_opts),
 	.run = logs_run,

@@ -22,7 +22,7 @@ static int parse_zone(const char *text, int64_t *ret_s)
 	     sscanf(text + 1, "%2d%2d%n", &hours, &minutes, &end) < 2) ||
 	    text[1 + end] != '\0' || hours < 0 || hours > 14 || minutes < 0 || minutes > 59)
 		return -EINVAL;
-	*ret_s = (hours * 60 + minutes) * 60 * (*text == '-' ? -1 : 1);
+	*ret_s = (int64_t)(hours * 60 + minutes) * 60 * (*text == '-' ? -1 : 1);
 	return 0;
 }
 

@@ -167,3 +167,19 @@ int msb_exec_run(struct msb_sandbox *sb, const char *request, const void *in, si
 	result_out(&run, result);
 	return call_end(&w, r, &err, error);
 }
+
+int msb_exec_kill(struct msb_sandbox *sb, uint64_t session, int signo, int all,
+		  const struct msb_call *call, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	struct waiting_call w;
+	int r;
+
+	if (!sb)
+		return error_argument("sb", error);
+	r = call_begin(call, &w, &err);
+	if (r < 0)
+		return error_out(&err, error);
+	r = sandbox_signal(sandbox_of(sb), session, (unsigned)signo, all != 0, &w.call, &err);
+	return call_end(&w, r, &err, error);
+}

@@ -11,7 +11,7 @@
 #include "base/io.h"
 #include "logs/segments.h"
 
-#define WINDOW (4 * (LOG_RECORD_HEADER + LOG_DATA_MAX)) /* bytes: a whole record always fits */
+#define WINDOW (4ul * (LOG_RECORD_HEADER + LOG_DATA_MAX)) /* bytes: a whole record always fits */
 
 struct log_reader {
 	int dir;	  /* borrowed */
@@ -93,7 +93,7 @@ int64_t log_reader_oldest(const struct log_reader *r)
 	int n = log_segments(r->dir, r->name, numbers);
 
 	for (int i = 0; i < n; i++) {
-		struct log_file f;
+		struct log_file f = { 0 };
 		AUTO_CLOSE int fd = open_file(r, numbers[i], &f);
 
 		if (fd >= 0)
@@ -129,7 +129,7 @@ static int find_file(struct log_reader *r)
 
 	/* The last one that begins at or before the position, else the oldest one behind it. */
 	for (int i = 0; i < n; i++) {
-		struct log_file f;
+		struct log_file f = { 0 };
 		int fd;
 
 		if (numbers[i] <= r->number)

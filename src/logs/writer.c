@@ -13,7 +13,7 @@
 #include "base/io.h"
 #include "logs/segments.h"
 
-#define WINDOW (2 * (LOG_RECORD_HEADER + LOG_DATA_MAX)) /* bytes: a whole record always fits */
+#define WINDOW (2ul * (LOG_RECORD_HEADER + LOG_DATA_MAX)) /* bytes: a whole record always fits */
 
 /* Walk over the records of the last file: the last boot, and where the whole records end. */
 static int find_end(struct log_writer *w)

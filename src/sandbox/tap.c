@@ -112,8 +112,8 @@ static bool is_small(uint16_t type)
 
 static void take_small(struct tap *t)
 {
-	struct exec_started started;
-	struct output_gap gap;
+	struct exec_started started = { 0 };
+	struct output_gap gap = { 0 };
 
 	if (t->type == FRAME_STARTED) {
 		t->dead = t->started || exec_started_decode(t->small, t->small_len, &started) < 0 ||
@@ -164,9 +164,9 @@ static void take_payload(struct tap *t, const uint8_t *data, size_t len)
 		t->header_len = 0;
 }
 
-void tap_feed(struct vsock_tap *base, const void *data, size_t len)
+void tap_feed(struct vsock_tap *tap, const void *data, size_t len)
 {
-	struct tap *t = (struct tap *)base;
+	struct tap *t = (struct tap *)tap;
 	const uint8_t *p = data;
 
 	while (len > 0 && !t->dead) {
