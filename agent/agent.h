@@ -48,6 +48,8 @@ struct agent {
 	size_t buffer_bytes;	  /* of rings and input, see BUFFERS_MAX */
 	struct hostclock hostclock;
 	struct freezer freezer;
+	loop_id kill_id; /* of the shutdown: the grace is over at kill_at_ns */
+	uint64_t kill_at_ns;
 	bool stopping; /* shutdown has begun: no more programs */
 	bool draining; /* no more programs, but those that run go on */
 };

@@ -28,7 +28,7 @@ static void on_frame(void *user, const struct frame *f)
 		if (shutdown_request_decode(f->payload, f->len, &req) < 0)
 			stream_refuse(&c->stream, "protocol", f->type);
 		else
-			shutdown_begin(c->agent, req.grace_ms);
+			shutdown_begin(c->agent, &req);
 		return;
 	case FRAME_ERROR: /* an older host */
 		return;

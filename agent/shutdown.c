@@ -31,6 +31,7 @@ static void kill_all(void *user)
 	struct agent *a = user;
 	loop_id id = 0;
 
+	a->kill_id = 0;
 	(void)kill(-1, SIGKILL);
 	if (loop_add_timer(a->loop, clock_now_ns() + KILL_NS, finish_from_timer, a, &id) < 0)
 		finish(a);
@@ -45,19 +46,60 @@ static bool nothing_runs(void)
 	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
 }
 
-void shutdown_begin(struct agent *a, uint32_t grace_ms)
+static struct session *find_main(struct agent *a)
 {
-	loop_id id = 0;
+	struct session *s = a->sessions;
 
-	if (a->stopping)
+	while (s && !(s->req.main && s->pid > 0))
+		s = s->next;
+	return s;
+}
+
+/*
+ * TERM to all, but to main its own signal: main stands still meanwhile, so it is found by its group.
+ * Without a main, or with TERM, that is one call.
+ */
+static void terminate_all(struct agent *a, int signal)
+{
+	struct session *main = signal && signal != SIGTERM ? find_main(a) : NULL;
+
+	if (!main) {
+		(void)kill(-1, SIGTERM);
+		return;
+	}
+	for (struct session *s = a->sessions; s; s = s->next)
+		if (s->pid > 0)
+			IGNORE_RESULT(session_kill(s, s == main ? signal : SIGTERM,
+						   s == main ? KILL_GROUP : KILL_CGROUP));
+}
+
+/* The time that is left may only become less. */
+static void set_kill_timer(struct agent *a, uint32_t grace_ms)
+{
+	uint64_t at = clock_now_ns() + grace_ms * NS_PER_MS;
+
+	if (a->kill_id && a->kill_at_ns <= at)
+		return;
+	loop_remove(a->loop, &a->kill_id);
+	a->kill_at_ns = at;
+	if (loop_add_timer(a->loop, at, kill_all, a, &a->kill_id) < 0)
+		kill_all(a);
+}
+
+void shutdown_begin(struct agent *a, const struct shutdown_request *request)
+{
+	bool again = a->stopping;
+
+	if (again && !a->kill_id) /* killed already */
 		return;
 	a->stopping = true;
-	freezer_end(a);
-	(void)kill(-1, SIGTERM);
-	session_hang_up_terminals(a);
-	(void)kill(-1, SIGCONT); /* a stopped program could not take it */
-	if (loop_add_timer(a->loop, clock_now_ns() + grace_ms * NS_PER_MS, kill_all, a, &id) < 0)
-		kill_all(a);
+	if (!again) {
+		freezer_end(a);
+		terminate_all(a, (int)request->signal);
+		session_hang_up_terminals(a);
+		(void)kill(-1, SIGCONT); /* a stopped program could not take it */
+	}
+	set_kill_timer(a, request->grace_ms);
 	shutdown_check(a);
 }
 

@@ -135,6 +135,8 @@ static void say_started(struct viewer *v)
 		.out_from = v->at[0],
 		.err_from = v->at[1],
 		.tty = s->req.tty,
+		.main = s->req.main,
+		.no_log = s->req.no_log,
 	};
 
 	v->started = true;

@@ -165,6 +165,7 @@ const struct command cmd_image_inspect = {
 	.name = "inspect",
 	.args = "[OPTIONS] IMAGE",
 	.summary = "show one image: config, layers, sandboxes that keep it",
+	.example = "msb image inspect debian:12",
 	.opts = image_inspect_options,
 	.opts_size = sizeof(struct image_inspect_opts),
 	.run = image_inspect_run,

@@ -139,6 +139,7 @@ const struct command cmd_image_prune = {
 	.name = "prune",
 	.args = "[OPTIONS]",
 	.summary = "remove all images that no sandbox keeps",
+	.example = "msb image prune --older-than 30d",
 	.opts = image_prune_options,
 	.opts_size = sizeof(struct image_prune_opts),
 	.run = image_prune_run,

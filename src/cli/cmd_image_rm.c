@@ -44,8 +44,8 @@ static int image_rm_run(const struct cli *cli, const void *opts, const struct op
 	{                                                                                          \
 		.name = (word), .args = "[OPTIONS] IMAGE...",                                      \
 		.summary = "remove names of images, and images without a name",                    \
-		.opts = image_rm_options, .opts_size = sizeof(struct image_rm_opts),               \
-		.run = image_rm_run,                                                               \
+		.example = "msb image rm python:3.12", .opts = image_rm_options,                   \
+		.opts_size = sizeof(struct image_rm_opts), .run = image_rm_run,                    \
 	}
 
 /* `msb rmi` is accepted for `msb image rm`. */

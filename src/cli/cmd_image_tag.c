@@ -35,6 +35,7 @@ const struct command cmd_image_tag = {
 	.name = "tag",
 	.args = "[OPTIONS] IMAGE NAME",
 	.summary = "give an image another name",
+	.example = "msb image tag debian:12 base",
 	.opts = image_tag_options,
 	.opts_size = sizeof(struct image_tag_opts),
 	.run = image_tag_run,

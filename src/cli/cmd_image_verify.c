@@ -105,6 +105,7 @@ const struct command cmd_image_verify = {
 	.name = "verify",
 	.args = "[OPTIONS] IMAGE...",
 	.summary = "read every byte of images and check their digests",
+	.example = "msb image verify debian:12",
 	.opts = image_verify_options,
 	.opts_size = sizeof(struct image_verify_opts),
 	.run = image_verify_run,

@@ -103,7 +103,8 @@ static int load_run(const struct cli *cli, const void *opts, const struct opt_re
 #define LOAD_COMMAND(heading)                                                                      \
 	{                                                                                          \
 		.name = "load", .group = (heading), .args = "[OPTIONS] [-i FILE]",                 \
-		.summary = "bring in the images of a docker or OCI archive", .opts = load_options, \
+		.summary = "bring in the images of a docker or OCI archive",                       \
+		.example = "msb load -i debian.tar", .opts = load_options,                         \
 		.opts_size = sizeof(struct load_opts), .run = load_run,                            \
 	}
 

@@ -17,7 +17,7 @@ struct pull_opts {
 static const struct opt pull_options[] = {
 	{ OPT_FLAG, 'f', "force", NULL, "fetch and convert again what is here",
 	  offsetof(struct pull_opts, force) },
-	FETCH_OPTIONS(struct pull_opts),
+	FETCH_OPTIONS(struct pull_opts, fetch),
 	{ OPT_STRING, 0, "progress", "HOW", "auto, bar, plain, json or none (auto)",
 	  offsetof(struct pull_opts, progress) },
 	{ OPT_FLAG, 'q', "quiet", NULL, "print nothing but errors",
@@ -114,7 +114,8 @@ static int pull_run(const struct cli *cli, const void *opts, const struct opt_re
 #define PULL_COMMAND(heading)                                                                      \
 	{                                                                                          \
 		.name = "pull", .group = (heading), .args = "[OPTIONS] REFERENCE...",              \
-		.summary = "bring images from their registries", .opts = pull_options,             \
+		.summary = "bring images from their registries",                                   \
+		.example = "msb pull python:3.12", .opts = pull_options,                           \
 		.opts_size = sizeof(struct pull_opts), .run = pull_run,                            \
 	}
 

@@ -128,7 +128,8 @@ static int save_run(const struct cli *cli, const void *opts, const struct opt_re
 #define SAVE_COMMAND(heading)                                                                      \
 	{                                                                                          \
 		.name = "save", .group = (heading), .args = "[OPTIONS] IMAGE...",                  \
-		.summary = "write images to an archive", .opts = save_options,                     \
+		.summary = "write images to an archive",                                           \
+		.example = "msb save debian:12 -o debian.tar", .opts = save_options,               \
 		.opts_size = sizeof(struct save_opts), .run = save_run,                            \
 	}
 

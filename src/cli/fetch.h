@@ -14,23 +14,23 @@ struct fetch_opts {
 	bool insecure;
 };
 
-/* Rows of an option table; @type has the member `fetch`. */
-#define FETCH_OPTIONS(type)                                                                        \
+/* Rows of an option table; @member of @type is a struct fetch_opts. */
+#define FETCH_OPTIONS(type, member)                                                                \
 	{ OPT_STRING,                                                                              \
 	  0,                                                                                       \
 	  "platform",                                                                              \
 	  "OS/ARCH",                                                                               \
 	  "of an image with several, such as linux/arm64 (this machine's)",                        \
-	  offsetof(type, fetch.platform) },                                                        \
+	  offsetof(type, member.platform) },                                                       \
 		{ OPT_LIST,                                                                        \
 		  0,                                                                               \
 		  "ca-cert",                                                                       \
 		  "FILE",                                                                          \
 		  "PEM file of an authority that the registry's certificate is from (repeatable)", \
-		  offsetof(type, fetch.ca_certs) },                                                \
+		  offsetof(type, member.ca_certs) },                                               \
 	{                                                                                          \
 		OPT_FLAG, 0, "insecure", NULL, "accept any certificate, then try plain HTTP",      \
-			offsetof(type, fetch.insecure)                                             \
+			offsetof(type, member.insecure)                                            \
 	}
 
 /* Its members into the object that is open. */

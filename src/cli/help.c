@@ -65,6 +65,15 @@ void help_command(const char *path, const struct command *cmd, bool to_stderr)
 		(void)fprintf(to, "\nOptions:\n");
 		print_options(to, cmd->opts);
 	}
+	if (!cmd->example)
+		return;
+	(void)fprintf(to, "\nExample:\n");
+	for (const char *line = cmd->example; *line;) {
+		int len = (int)strcspn(line, "\n");
+
+		(void)fprintf(to, "  %.*s\n", len, line);
+		line += len + (line[len] == '\n');
+	}
 }
 
 /* One line of the tree; the box characters take three columns a level, the bytes more. */

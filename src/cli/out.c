@@ -174,25 +174,47 @@ void out_size(uint64_t bytes, char *buf, size_t size)
 	(void)snprintf(buf, size, i == 0 ? "%.0f %s" : "%.1f %s", v, units[i]);
 }
 
+void out_duration(uint64_t ms, char *buf, size_t size)
+{
+	unsigned long long s = ms / 1000;
+
+	if (s < 60)
+		(void)snprintf(buf, size, "%llu.%llus", s, (unsigned long long)(ms % 1000 / 100));
+	else if (s < 3600)
+		(void)snprintf(buf, size, "%llum%llus", s / 60, s % 60);
+	else if (s < 86400)
+		(void)snprintf(buf, size, "%lluh%llum", s / 3600, s / 60 % 60);
+	else
+		(void)snprintf(buf, size, "%llud%lluh", s / 86400, s / 3600 % 24);
+}
+
+uint64_t out_age_ms(const char *rfc3339)
+{
+	struct tm tm = { 0 };
+	int64_t age;
+
+	if (!rfc3339 || !strptime(rfc3339, "%Y-%m-%dT%H:%M:%S", &tm))
+		return 0;
+	age = (int64_t)time(NULL) - (int64_t)timegm(&tm);
+	return age > 0 ? (uint64_t)age * 1000 : 0;
+}
+
 void out_time(const char *rfc3339, char *buf, size_t size)
 {
 	static const struct {
-		int64_t seconds;
+		uint64_t seconds;
 		char unit;
 	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
-	struct tm tm = { 0 };
-	int64_t age = -1;
+	uint64_t age = out_age_ms(rfc3339) / 1000;
+	size_t i = 0;
 
 	(void)snprintf(buf, size, "%s", rfc3339 ? rfc3339 : "");
-	if (isatty(STDOUT_FILENO) && strptime(buf, "%Y-%m-%dT%H:%M:%S", &tm))
-		age = (int64_t)time(NULL) - (int64_t)timegm(&tm);
-	for (size_t i = 0; age >= 0 && i < sizeof(units) / sizeof(units[0]); i++) {
-		if (age < units[i].seconds && units[i].seconds > 1)
-			continue;
-		(void)snprintf(buf, size, "%lld%c ago", (long long)(age / units[i].seconds),
-			       units[i].unit);
-		break;
-	}
+	if (!rfc3339 || !isatty(STDOUT_FILENO))
+		return;
+	while (i + 1 < sizeof(units) / sizeof(units[0]) && age < units[i].seconds)
+		i++;
+	(void)snprintf(buf, size, "%llu%c ago", (unsigned long long)(age / units[i].seconds),
+		       units[i].unit);
 }
 
 void out_write_failed(int sys)

@@ -33,6 +33,12 @@ bool out_utf8(void);
 /* "14.0 MiB" */
 void out_size(uint64_t bytes, char *buf, size_t size);
 
+/* "12.3s", "2m5s", "1d4h" */
+void out_duration(uint64_t ms, char *buf, size_t size);
+
+/* Milliseconds since a time in RFC 3339; 0 for NULL and for a time to come. */
+uint64_t out_age_ms(const char *rfc3339);
+
 /* A time in RFC 3339 for a table: "3d ago" on a terminal, as it is in a pipe; NULL: "". */
 void out_time(const char *rfc3339, char *buf, size_t size);
 

@@ -28,7 +28,7 @@ struct state {
 	struct msb_error *err;
 	struct tty tty;
 	int signal_fd; /* owned */
-	char in[PUMP_CHUNK];
+	uint8_t in[PUMP_CHUNK + KEYS_MAX];
 	size_t in_len, in_pos;
 	bool in_ended;
 	int out_code; /* exit code once our stdout takes nothing any more; 0: it does */
@@ -70,20 +70,29 @@ static int send_input(struct state *s)
 	return s->in_ended ? msb_stream_close_write(s->p->stream, s->err) : 0;
 }
 
+static void detach(struct state *s)
+{
+	s->ended = s->end.detached = true;
+}
+
 static int take_input(struct state *s)
 {
+	uint8_t typed[PUMP_CHUNK];
+	bool detached = false;
 	ssize_t n;
 
 	if (tty_in_background())
 		return 0;
-	n = read(STDIN_FILENO, s->in, sizeof(s->in));
+	n = read(STDIN_FILENO, typed, sizeof(typed));
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return 0;
 	if (n > 0)
-		s->in_len = (size_t)n;
+		s->in_len = keys_filter(&s->p->keys, typed, (size_t)n, s->in, &detached);
 	else
 		s->in_ended = true; /* an error ends the input as EOF does */
-	return send_input(s);
+	if (detached)
+		detach(s);
+	return s->in_len || s->in_ended ? send_input(s) : 0;
 }
 
 /* io_write_full() for a descriptor that others may have made non-blocking. */
@@ -144,7 +153,14 @@ static int on_failed(struct state *s, const struct msb_event *ev)
 	if (strcmp(kind, "not-found") == 0) {
 		s->end.code = EXIT_NOT_FOUND;
 		(void)snprintf(error.message, sizeof(error.message),
-			       "'%s' was not found in sandbox '%s'", s->p->program, s->p->sandbox);
+			       "'%s' was not found in sandbox '%s'%s%s", s->p->program,
+			       s->p->sandbox, s->p->hint ? "\n" : "", s->p->hint ? s->p->hint : "");
+	} else if (strcmp(kind, "input-taken") == 0) {
+		(void)snprintf(error.message, sizeof(error.message),
+			       "another client has the input of this session\n"
+			       "take it: msb attach --steal %s\n"
+			       "or only look: msb attach --watch %s",
+			       s->p->sandbox, s->p->sandbox);
 	} else if (strcmp(kind, "not-executable") == 0 || strcmp(kind, "permission") == 0) {
 		s->end.code = EXIT_CANNOT_EXEC;
 		(void)snprintf(error.message, sizeof(error.message),
@@ -162,22 +178,55 @@ static int on_failed(struct state *s, const struct msb_event *ev)
 	return 0;
 }
 
+/* STARTED and EXITED say more than a number. */
+static void read_details(struct state *s, const char *json)
+{
+	AUTO(json_decref) json_t *root = NULL;
+	struct err e = ERR_INIT;
+	struct json_at at;
+	uint64_t signo = 0;
+
+	if (!json || json_parse("event", json, strlen(json), COMMON_JSON_MAX, &root, &e) < 0)
+		return;
+	at = json_root(root, "event");
+	/* What is not there stays as it is. */
+	IGNORE_RESULT(json_opt_u64(&at, "session", 0, UINT64_MAX, &s->end.session, &e) < 0);
+	IGNORE_RESULT(json_opt_u64(&at, "signal", 0, 64, &signo, &e) < 0);
+	IGNORE_RESULT(json_opt_bool(&at, "timed_out", &s->end.timed_out, &e) < 0);
+	IGNORE_RESULT(json_opt_bool(&at, "oom", &s->end.oom, &e) < 0);
+	s->end.signal = (int)signo;
+}
+
 static void on_exited(struct state *s, const struct msb_event *ev)
 {
 	struct msb_error error = { .code = MSB_E_EXEC_TIMEOUT };
 
 	s->end.code = (int)ev->number;
-	if (ev->json && strstr(ev->json, "\"timed_out\":true")) {
-		s->end.code = EXIT_TIMEOUT;
+	s->end.exited = true;
+	read_details(s, ev->json);
+	if (s->end.timed_out || s->end.oom)
 		tty_restore(&s->tty);
+	if (s->end.timed_out) {
+		s->end.code = EXIT_TIMEOUT;
 		(void)snprintf(error.message, sizeof(error.message),
 			       "the command was stopped after %.3gs (--timeout); its output so far "
 			       "is above",
 			       (double)s->p->timeout_ms / 1000);
 		out_error(&error);
 	}
+	if (s->end.oom)
+		out_remark("'%s' was killed: the sandbox ran out of memory; try more: -m 1G",
+			   s->p->program);
 	if (s->out_code)
 		s->end.code = s->out_code;
+}
+
+static void on_lost(struct state *s, const struct msb_event *ev)
+{
+	char size[32];
+
+	out_size((uint64_t)ev->number, size, sizeof(size));
+	(void)fprintf(stderr, "[... %s skipped ...]%s\n", size, s->tty.raw ? "\r" : "");
 }
 
 static int on_end(struct state *s, const struct msb_event *ev)
@@ -209,6 +258,12 @@ static int take_events(struct state *s)
 		switch (ev.type) {
 		case MSB_EV_STARTED:
 			s->end.started = true;
+			read_details(s, ev.json);
+			if (s->p->leave)
+				detach(s);
+			break;
+		case MSB_EV_LOST:
+			on_lost(s, &ev);
 			break;
 		case MSB_EV_DATA:
 			put_output(s, &ev);
@@ -242,6 +297,11 @@ static int pass_signal(struct state *s, int signo)
 
 	if (signo == SIGCONT)
 		return 0; /* back in the foreground: the poll set is made anew */
+	if (s->p->watch) {
+		if (signo != SIGWINCH)
+			detach(s);
+		return 0;
+	}
 	if (signo == SIGWINCH) {
 		tty_size(&rows, &cols);
 		return s->p->tty ? msb_exec_resize(s->p->stream, rows, cols, s->err) : 0;
@@ -305,7 +365,7 @@ int pump_run(struct pump *p, struct pump_end *ret_end, struct msb_error *err)
 	s.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s.signal_fd < 0)
 		return common_error(err, MSB_E_INTERNAL, "signalfd: %s", strerrordesc_np(errno));
-	if (p->tty && isatty(STDIN_FILENO))
+	if (p->tty && isatty(STDIN_FILENO) && !p->watch)
 		IGNORE_RESULT(tty_make_raw(&s.tty)); /* a cooked terminal still works */
 	while (r >= 0 && !s.ended)
 		r = step(&s);

@@ -32,6 +32,8 @@ struct shown {
 	struct msb_cancel *cancel; /* borrowed */
 	int ended_fd;		   /* borrowed */
 	struct bars bars;
+	atomic_bool ended; /* by its thread */
+	bool told;	   /* job->ended was called */
 };
 
 struct show {
@@ -56,6 +58,7 @@ static void run_job(void *user)
 				 .progress = s->stream };
 
 	s->job->result = s->job->run(s->job->user, &call, &s->job->error);
+	atomic_store(&s->ended, true);
 	(void)eventfd_write(s->ended_fd, 1);
 }
 
@@ -239,6 +242,26 @@ static void take_signals(struct show *show)
 	}
 }
 
+static void tell_ended(struct show *show)
+{
+	static const struct buf nothing = { 0 };
+
+	for (size_t i = 0; i < show->n; i++) {
+		struct shown *s = &show->all[i];
+		int rows, cols;
+
+		if (s->told || !s->job->ended || !atomic_load(&s->ended))
+			continue;
+		take_events(show, s);
+		tty_size(&rows, &cols);
+		repaint(show, &nothing, (size_t)cols);
+		if (!s->job->took_ms)
+			s->job->took_ms = (clock_now_ns() - show->start_ns) / NS_PER_MS;
+		s->job->ended(s->job);
+		s->told = true;
+	}
+}
+
 static void step(struct show *show)
 {
 	eventfd_t n_ended = 0;
@@ -252,6 +275,7 @@ static void step(struct show *show)
 			take_events(show, &show->all[i]);
 	if (show->fds[0].revents && eventfd_read(show->ended_fd, &n_ended) == 0)
 		show->n_ended += n_ended;
+	tell_ended(show);
 	if (show->mode == SHOW_JSON)
 		(void)fflush(stdout);
 	draw(show, false);
@@ -357,16 +381,12 @@ int show_run(struct show_job *jobs, size_t n, enum show_mode mode, struct msb_er
 
 void show_action(const char *verb, const struct show_job *job)
 {
-	char text[400];
+	char text[400], took[32];
 
+	out_duration(job->took_ms, took, sizeof(took));
 	if (job->took_ms < 500)
 		(void)snprintf(text, sizeof(text), "%s", job->name);
-	else if (job->took_ms < 60000)
-		(void)snprintf(text, sizeof(text), "%s (%.1fs)", job->name,
-			       (double)job->took_ms / 1000);
 	else
-		(void)snprintf(text, sizeof(text), "%s (%um%us)", job->name,
-			       (unsigned)(job->took_ms / 60000),
-			       (unsigned)(job->took_ms / 1000 % 60));
+		(void)snprintf(text, sizeof(text), "%s (%s)", job->name, took);
 	out_action(verb, text);
 }

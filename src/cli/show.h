@@ -19,11 +19,13 @@ struct show_job {
 	/* The call, on another thread. */
 	int (*run)(void *user, const struct msb_call *call, struct msb_error *err);
 	void *user; /* borrowed */
+	/* Called as soon as it has ended, on the thread of show_run(); NULL: not. */
+	void (*ended)(struct show_job *job);
 	/* out */
 	int result; /* of run() */
 	struct msb_error error;
 	bool moved;	  /* something was transferred, and "Pulled" was said */
-	uint64_t took_ms; /* until the image was here */
+	uint64_t took_ms; /* until the image was here; without an image, until the end */
 };
 
 /**

@@ -360,6 +360,18 @@ struct virtio_device *vsock_new(struct loop *loop, uint64_t guest_cid)
 
 int vsock_connect(struct virtio_device *dev, uint32_t port, int fd)
 {
+	return vsock_connect_tapped(dev, port, fd, NULL);
+}
+
+static void tap_end_auto(struct vsock_tap **tap)
+{
+	if (*tap)
+		(*tap)->end(*tap);
+}
+
+int vsock_connect_tapped(struct virtio_device *dev, uint32_t port, int fd, struct vsock_tap *tap)
+{
+	AUTO(tap_end) struct vsock_tap *owned_tap = tap;
 	AUTO_CLOSE int owned = fd;
 	struct vsock *v = (struct vsock *)dev;
 	struct vsock_stream *s;
@@ -377,6 +389,7 @@ int vsock_connect(struct virtio_device *dev, uint32_t port, int fd)
 	if (r < 0)
 		return r;
 	(void)TAKE_FD(owned);
+	s->tap = TAKE_PTR(owned_tap);
 	s->want_request = true;
 	vsock_stream_touch(s);
 	vsock_pump(v);

@@ -64,6 +64,8 @@ static void close_fd(struct vsock_stream *s)
 void vsock_stream_free(struct vsock_stream *s)
 {
 	close_fd(s);
+	if (s->tap)
+		s->tap->end(s->tap);
 	LIST_REMOVE(s, by_port);
 	if (s->in_ready)
 		TAILQ_REMOVE(&s->v->ready, s, by_turn);
@@ -280,6 +282,8 @@ static bool recv_data(struct vsock_stream *s, uint32_t len, struct iovec *payloa
 		return true;
 	if (s->state != VSOCK_OPEN || s->guest_sent_all || len > VSOCK_BUF_ALLOC - s->to_host.len)
 		return false;
+	if (s->tap && len > 0)
+		s->tap->data(s->tap, payload, n_payload, len);
 	if (s->to_host.len == 0 && !s->host_gone && len > 0)
 		n = write_host(s, payload, n_payload);
 	if (s->host_gone) {

@@ -57,8 +57,9 @@ struct vsock_stream {
 	bool by_host; /* made by vsock_connect() */
 	uint32_t guest_port, host_port;
 
-	int fd;	    /* owned; -1 once closed */
-	loop_id id; /* 0 once the host hung up: nothing to wait for any more */
+	struct vsock_tap *tap; /* owned; NULL: none */
+	int fd;		       /* owned; -1 once closed */
+	loop_id id;	       /* 0 once the host hung up: nothing to wait for any more */
 
 	/* from the guest to the host */
 	struct buf to_host;    /* what the host did not take at once; at most VSOCK_BUF_ALLOC */

@@ -54,6 +54,8 @@ struct engine_ops {
 	/* Boots the guest; @loop is the main loop, its thread the one that calls all of these. */
 	int (*start)(struct loop *loop, const struct engine_config *config, engine_exit_fn on_exit,
 		     void *user, struct engine **ret_engine, struct err *err);
+	/* CPU time that the guest and what emulates it have taken, ns; any state. */
+	uint64_t (*cpu_ns)(struct engine *e);
 	/* Cut the power: on_exit follows soon, with ERR_NONE. */
 	void (*stop)(struct engine *e);
 	/* The guest is gone when this returns; no call into any device follows. */

@@ -25,6 +25,7 @@ void image_done(struct image *img)
 	strings_free(img->cmd);
 	free(img->workdir);
 	free(img->user);
+	free(img->stop_signal);
 	*img = (struct image){ 0 };
 }
 
@@ -142,7 +143,8 @@ static int parse_config(const struct json_at *root, const struct image_limits *l
 	    doc_list(&run, "Entrypoint", &img->entrypoint, err) < 0 ||
 	    doc_list(&run, "Cmd", &img->cmd, err) < 0 ||
 	    doc_text(&run, "WorkingDir", &img->workdir, err) < 0 ||
-	    doc_text(&run, "User", &img->user, err) < 0)
+	    doc_text(&run, "User", &img->user, err) < 0 ||
+	    doc_text(&run, "StopSignal", &img->stop_signal, err) < 0)
 		return -err->code;
 	if (!img->architecture)
 		return err_set(err, ERR_INVALID, "image config: architecture is missing");

@@ -279,6 +279,7 @@ struct image {
 	char **entrypoint, **cmd;
 	char *workdir;		      /* NULL if the image names none */
 	char *user;		      /* NULL likewise */
+	char *stop_signal;	      /* as the image writes it: "SIGQUIT"; NULL likewise */
 	struct image_extent *extents; /* [merged][data 1][data 2]... */
 	size_t n_extents;
 	uint64_t disk_size; /* bytes; end of the last extent, a multiple of 2 MiB */

@@ -88,6 +88,8 @@ struct json_out {
 };
 
 void json_out_init(struct json_out *o, struct buf *b);
+/* Whether json_put_strn() would keep every byte: the text is UTF-8. */
+bool json_text_is_valid(const void *text, size_t len);
 void json_put_object(struct json_out *o, const char *key); /* opened; json_put_end() closes */
 void json_put_array(struct json_out *o, const char *key);
 void json_put_end(struct json_out *o);

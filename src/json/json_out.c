@@ -32,6 +32,21 @@ static size_t utf8_len(const uint8_t *p, size_t left)
 	return n;
 }
 
+bool json_text_is_valid(const void *text, size_t len)
+{
+	const uint8_t *p = text;
+
+	while (len > 0) {
+		size_t n = utf8_len(p, len);
+
+		if (n == 0)
+			return false;
+		p += n;
+		len -= n;
+	}
+	return true;
+}
+
 /* Bytes in front that stand for themselves. */
 static size_t plain_len(const uint8_t *p, size_t len)
 {

@@ -87,10 +87,11 @@ int msb_sandbox_ping(struct msb_sandbox *sb, int touch, const struct msb_call *c
 {
 	struct err err = ERR_INIT;
 
-	if (!touch)
-		return ask(sb, sandbox_ping, call, ret_json, error);
-	err_set(&err, ERR_INVALID, "touch: no sandbox has an idle time-out yet; it must be 0");
-	return error_out(&err, error);
+	if (!sb)
+		return error_argument("sb", error);
+	if (touch && sandbox_touch((struct sandbox *)sb, &err) < 0)
+		return error_out(&err, error);
+	return ask(sb, sandbox_ping, call, ret_json, error);
 }
 
 int msb_sandbox_stats(struct msb_sandbox *sb, const struct msb_call *call, char **ret_json,
@@ -164,5 +165,21 @@ int msb_exec_run(struct msb_sandbox *sb, const char *request, const void *in, si
 		return error_out(&err, error);
 	r = sandbox_run(sandbox_of(sb), request, in, len, &w.call, &run, &err);
 	result_out(&run, result);
+	return call_end(&w, r, &err, error);
+}
+
+int msb_exec_kill(struct msb_sandbox *sb, uint64_t session, int signo, int all,
+		  const struct msb_call *call, struct msb_error *error)
+{
+	struct err err = ERR_INIT;
+	struct waiting_call w;
+	int r;
+
+	if (!sb)
+		return error_argument("sb", error);
+	r = call_begin(call, &w, &err);
+	if (r < 0)
+		return error_out(&err, error);
+	r = sandbox_signal(sandbox_of(sb), session, (unsigned)signo, all != 0, &w.call, &err);
 	return call_end(&w, r, &err, error);
 }

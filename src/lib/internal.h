@@ -38,6 +38,9 @@ struct exec_stream;
 struct progress;
 /* Takes @s over, also on failure. */
 MUST_CHECK int stream_of_exec(struct exec_stream *s, struct msb_stream **ret_s, struct err *err);
+struct log_feed;
+/* The same. */
+MUST_CHECK int stream_of_logs(struct log_feed *f, struct msb_stream **ret_s, struct err *err);
 /* NULL: it is none. */
 struct progress *stream_progress(struct msb_stream *s);
 

@@ -10,7 +10,7 @@
 #include "runtime/runtime.h"
 
 static_assert((int)SANDBOX_GRACEFUL == MSB_GRACEFUL && (int)SANDBOX_KILL == MSB_KILL &&
-		      (int)SANDBOX_CUT == MSB_CUT,
+		      (int)SANDBOX_CUT == MSB_CUT && (int)SANDBOX_DRAIN == MSB_DRAIN,
 	      "ways to stop");
 static_assert((int)SANDBOX_DETACHED == MSB_DETACHED && (int)SANDBOX_OR_CONNECT == MSB_OR_CONNECT &&
 		      (int)SANDBOX_NO_START == MSB_NO_START,

@@ -68,6 +68,8 @@ int msb_inspect(struct msb *m, int kind, const char *name, char **ret_json, stru
 		return error_argument(!m ? "m" : !name ? "name" : "ret_json", error);
 	if (kind == MSB_IMAGE)
 		r = home_image_inspect(home_of(m), name, ret_json, &err);
+	else if (kind == MSB_SANDBOX)
+		r = home_sandbox_inspect(home_of(m), name, ret_json, &err);
 	else
 		r = wrong_kind("a look", kind, &err);
 	return r < 0 ? error_out(&err, error) : 0;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "lib/internal.h"
+#include "runtime/logs.h"
 #include "runtime/progress.h"
 #include "runtime/runtime.h"
 
@@ -14,15 +15,16 @@ static_assert((int)STREAM_STARTED == MSB_EV_STARTED && (int)STREAM_DATA == MSB_E
 		      (int)STREAM_STDIN_ERROR == MSB_EV_STDIN_ERROR &&
 		      (int)STREAM_TIMEOUT == MSB_EV_TIMEOUT && (int)STREAM_LOST == MSB_EV_LOST &&
 		      (int)STREAM_EXITED == MSB_EV_EXITED && (int)STREAM_FAILED == MSB_EV_FAILED &&
-		      (int)STREAM_PROGRESS == MSB_EV_PROGRESS && (int)STREAM_END == MSB_EV_END &&
-		      (int)STREAM_STDOUT == MSB_STDOUT && (int)STREAM_STDERR == MSB_STDERR &&
-		      (int)STREAM_TTY == MSB_TTY,
+		      (int)STREAM_LOG == MSB_EV_LOG && (int)STREAM_PROGRESS == MSB_EV_PROGRESS &&
+		      (int)STREAM_END == MSB_EV_END && (int)STREAM_STDOUT == MSB_STDOUT &&
+		      (int)STREAM_STDERR == MSB_STDERR && (int)STREAM_TTY == MSB_TTY,
 	      "events");
 
 /* One of them is there; owned. */
 struct msb_stream {
 	struct exec_stream *exec;
 	struct progress *progress;
+	struct log_feed *logs;
 };
 
 int stream_of_exec(struct exec_stream *exec, struct msb_stream **ret_s, struct err *err)
@@ -34,6 +36,19 @@ int stream_of_exec(struct exec_stream *exec, struct msb_stream **ret_s, struct e
 		return err_no_memory(err);
 	}
 	s->exec = exec;
+	*ret_s = s;
+	return 0;
+}
+
+int stream_of_logs(struct log_feed *logs, struct msb_stream **ret_s, struct err *err)
+{
+	struct msb_stream *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		log_feed_close(logs);
+		return err_no_memory(err);
+	}
+	s->logs = logs;
 	*ret_s = s;
 	return 0;
 }
@@ -67,7 +82,7 @@ static int exec_of(const struct msb_stream *s, struct exec_stream **ret_exec, st
 	if (!s)
 		return err_set(err, ERR_INVALID, "argument 's' is missing");
 	if (!s->exec)
-		return err_set(err, ERR_INVALID, "a progress stream can only be read");
+		return err_set(err, ERR_INVALID, "this stream can only be read");
 	*ret_exec = s->exec;
 	return 0;
 }
@@ -96,7 +111,9 @@ int msb_exec_resize(struct msb_stream *s, int rows, int cols, struct msb_error *
 
 int msb_stream_fd(const struct msb_stream *s)
 {
-	return s->exec ? exec_stream_fd(s->exec) : progress_fd(s->progress);
+	return s->exec	 ? exec_stream_fd(s->exec)
+	       : s->logs ? log_feed_fd(s->logs)
+			 : progress_fd(s->progress);
 }
 
 short msb_stream_want(const struct msb_stream *s)
@@ -132,8 +149,9 @@ int msb_stream_next(struct msb_stream *s, struct msb_event *ev, struct msb_error
 
 	if (!s || !ev)
 		return error_argument(s ? "ev" : "s", error);
-	r = s->exec ? exec_stream_next(s->exec, &event, &err)
-		    : progress_next(s->progress, &event, &err);
+	r = s->exec   ? exec_stream_next(s->exec, &event, &err)
+	    : s->logs ? log_feed_next(s->logs, &event, &err)
+		      : progress_next(s->progress, &event, &err);
 	return event_out(r, &event, ev, &err, error);
 }
 
@@ -147,8 +165,9 @@ int msb_stream_wait(struct msb_stream *s, int64_t timeout_ms, struct msb_cancel 
 
 	if (!s || !ev)
 		return error_argument(s ? "ev" : "s", error);
-	r = s->exec ? exec_stream_wait(s->exec, timeout_ms, c, &event, &err)
-		    : progress_wait(s->progress, timeout_ms, c, &event, &err);
+	r = s->exec   ? exec_stream_wait(s->exec, timeout_ms, c, &event, &err)
+	    : s->logs ? log_feed_wait(s->logs, timeout_ms, c, &event, &err)
+		      : progress_wait(s->progress, timeout_ms, c, &event, &err);
 	return event_out(r, &event, ev, &err, error);
 }
 
@@ -184,5 +203,6 @@ void msb_stream_close(struct msb_stream *s)
 		return;
 	exec_stream_close(s->exec);
 	progress_close(s->progress);
+	log_feed_close(s->logs);
 	free(s);
 }

@@ -116,6 +116,7 @@ int session_event_decode(const void *payload, size_t len, struct session_event *
 
 static const struct field shutdown_fields[] = {
 	{ 1, FIELD_U32, offsetof(struct shutdown_request, grace_ms) },
+	{ 2, FIELD_U32, offsetof(struct shutdown_request, signal), .max = 64 },
 };
 static const struct message shutdown_message = MESSAGE(struct shutdown_request, shutdown_fields);
 

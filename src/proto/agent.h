@@ -118,6 +118,7 @@ struct session_event {
 
 struct shutdown_request {
 	uint32_t grace_ms; /* between TERM and KILL */
+	uint32_t signal;   /* to main in place of TERM; 0: TERM */
 };
 
 struct tty_size {
@@ -148,6 +149,7 @@ struct exec_request {
 	uint64_t kill_after_ms;
 	enum on_disconnect on_disconnect;
 	bool wait_pipes;	     /* the end of the output is waited for without limit */
+	bool no_log;		     /* told to the monitor by exec_started */
 	struct exec_rlimit *rlimits; /* owned */
 	size_t n_rlimits;
 	uint64_t memory_max; /* bytes of the session's cgroup; 0: no limit */
@@ -194,6 +196,8 @@ struct exec_started {
 	uint32_t pid;		     /* 0: it has ended */
 	uint64_t out_from, err_from; /* offsets of the first bytes to come, gaps included */
 	bool tty;
+	bool main;   /* as the request said */
+	bool no_log; /* likewise: its output belongs into no log */
 };
 
 struct exec_exited {

@@ -34,6 +34,7 @@ static const struct field exec_fields[] = {
 	{ 17, FIELD_U32, offsetof(struct exec_request, pids_max) },
 	{ 18, FIELD_U32, offsetof(struct exec_request, cpu_milli), .max = EXEC_CPU_MILLI_MAX },
 	{ 19, FIELD_U64, offsetof(struct exec_request, time_ns), .max = INT64_MAX },
+	{ 20, FIELD_BOOL, offsetof(struct exec_request, no_log) },
 };
 static const struct message exec_message = MESSAGE(struct exec_request, exec_fields);
 
@@ -65,6 +66,8 @@ static const struct field started_fields[] = {
 	{ 3, FIELD_U64, offsetof(struct exec_started, out_from) },
 	{ 4, FIELD_U64, offsetof(struct exec_started, err_from) },
 	{ 5, FIELD_BOOL, offsetof(struct exec_started, tty) },
+	{ 6, FIELD_BOOL, offsetof(struct exec_started, main) },
+	{ 7, FIELD_BOOL, offsetof(struct exec_started, no_log) },
 };
 static const struct message started_message = MESSAGE(struct exec_started, started_fields);
 

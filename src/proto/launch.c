@@ -48,6 +48,12 @@ static const struct field spec_fields[] = {
 	  .count = offsetof(struct launch_spec, n_extents), .item = &extent_message },
 	{ 14, FIELD_ARRAY, offsetof(struct launch_spec, mounts), .max = MOUNTS_MAX,
 	  .count = offsetof(struct launch_spec, n_mounts), .item = &mount_message },
+	{ 15, FIELD_U64, offsetof(struct launch_spec, max_duration_ms), .max = INT64_MAX },
+	{ 16, FIELD_U64, offsetof(struct launch_spec, idle_timeout_ms), .max = INT64_MAX },
+	{ 17, FIELD_U64, offsetof(struct launch_spec, linger_ms), .max = INT64_MAX },
+	{ 18, FIELD_U32, offsetof(struct launch_spec, stop_timeout_ms) },
+	{ 19, FIELD_U32, offsetof(struct launch_spec, stop_signal), .max = 64 },
+	{ 30, FIELD_U32, offsetof(struct launch_spec, capture), .max = CAPTURE_MAX - 1 },
 };
 static const struct message spec_message = MESSAGE(struct launch_spec, spec_fields);
 

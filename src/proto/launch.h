@@ -26,13 +26,16 @@ enum launch_fd {
 	LAUNCH_FD_CONTROL = 10, /* listening Unix socket, RUN_DIR/control.sock */
 	LAUNCH_FD_KERNEL = 11,
 	LAUNCH_FD_INITRAMFS = 12,
-	LAUNCH_FD_LOG = 13,	    /* monitor.log; also its standard error */
-	LAUNCH_FD_CONSOLE_LOG = 14, /* kernel.log */
-	LAUNCH_FD_PARENT = 15,	    /* pidfd of the client: a second sign of its death */
-	LAUNCH_FD_FIRST = 16,	    /* disks and folders, as the spec numbers them */
+	LAUNCH_FD_LOG = 13,	/* monitor.log; also its standard error */
+	LAUNCH_FD_LOG_DIR = 14, /* folder MSB_HOME/logs/ID, see logs/format.h */
+	LAUNCH_FD_PARENT = 15,	/* pidfd of the client: a second sign of its death */
+	LAUNCH_FD_FIRST = 16,	/* disks and folders, as the spec numbers them */
 };
 
 enum launch_format { LAUNCH_RAW, LAUNCH_QCOW2, LAUNCH_FORMAT_MAX };
+
+/* Of which sessions the output is kept in the log. */
+enum launch_capture { CAPTURE_ALL, CAPTURE_MAIN, CAPTURE_NONE, CAPTURE_MAX };
 
 struct launch_extent {
 	uint64_t disk_offset, file_offset, len; /* bytes, as struct block_extent */
@@ -61,9 +64,15 @@ struct launch_spec {
 	bool flush;	     /* what the guest wrote matters after its end */
 	bool remove_run_dir; /* ephemeral: if the client died, leave no run folder behind */
 	uint64_t start_timeout_ms;
-	uint64_t disk_size; /* bytes, 0: no disk */
+	uint64_t max_duration_ms; /* from ready on, on the boot-time clock; 0: none */
+	uint64_t idle_timeout_ms; /* 0: none */
+	uint64_t linger_ms;	  /* after the last session; 0: none */
+	uint32_t stop_timeout_ms; /* grace of a stop that follows a drain */
+	uint32_t stop_signal;	  /* to main; number of Linux */
+	uint64_t disk_size;	  /* bytes, 0: no disk */
 	struct launch_extent *extents;
 	size_t n_extents;
+	enum launch_capture capture;
 	struct launch_mount *mounts; /* number in the virtio-fs root = index */
 	size_t n_mounts;
 };
@@ -80,11 +89,11 @@ struct launch_progress {
 MUST_CHECK int launch_progress_encode(struct buf *b, const struct launch_progress *x);
 MUST_CHECK int launch_progress_decode(const void *payload, size_t len, struct launch_progress *x);
 
-enum stop_how { STOP_GRACEFUL, STOP_KILL, STOP_CUT, STOP_HOW_MAX };
+enum stop_how { STOP_GRACEFUL, STOP_KILL, STOP_CUT, STOP_DRAIN, STOP_HOW_MAX };
 
 struct stop_request {
 	enum stop_how how;
-	uint32_t grace_ms;
+	uint32_t grace_ms; /* of a drain: how long it waits for the sessions, 0: no limit */
 };
 MUST_CHECK int stop_request_encode(struct buf *b, const struct stop_request *x);
 MUST_CHECK int stop_request_decode(const void *payload, size_t len, struct stop_request *x);

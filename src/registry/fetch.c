@@ -163,6 +163,8 @@ int fetch_from(struct registry *r, struct endpoint *e, struct fetch *f, struct e
 		res = attempt(r, e, f, &a, err);
 		if (res == 0 || !a.again || e->is_mirror || f->stopped)
 			return res;
+		if (a.closed && f->done == 0 && retry.failed > 0)
+			return res; /* twice in a row before anything came: it is not there */
 		IGNORE_RESULT(getrandom(&random, sizeof(random), 0) < 0); /* then all wait alike */
 		ms = retry_next(&retry, &r->times, f->done, a.retry_after_s, random);
 		if (ms < 0)

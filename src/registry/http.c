@@ -393,6 +393,7 @@ static int judge(struct transfer *t, struct conn *c, int r, CURLcode code)
 		trouble.handshake = handshake > 0;
 	a->no_tls = trouble_no_tls(&trouble);
 	a->again = trouble_may_pass(&trouble);
+	a->closed = trouble.sys == ECONNREFUSED;
 	return trouble_tell(&trouble, t->err);
 }
 

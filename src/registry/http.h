@@ -65,6 +65,7 @@ struct http_answer {
 	struct buf error;      /* body of an answer that is not 2xx, cut at HTTP_ERROR_MAX; owned */
 	/* If the call fails: */
 	bool again;  /* trouble that may pass */
+	bool closed; /* nobody listens at that port */
 	bool no_tls; /* there was no answer, and nothing that speaks TLS */
 };
 void http_answer_done(struct http_answer *a);

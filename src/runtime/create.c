@@ -126,12 +126,33 @@ static int leave_created(struct creation *c, struct sandbox **ret_sb, struct err
 	return 0;
 }
 
+/* End and delete the sandbox of that name. Nothing but its removal is left to be done before ours. */
+static int replace(struct creation *c, struct err *err)
+{
+	AUTO(sandbox_close) struct sandbox *old = NULL;
+	bool kill = c->spec.replace_timeout_ms == 0;
+	int r = sandbox_get(c->home, c->spec.name, &old, err);
+
+	if (r == 0)
+		r = sandbox_stop(old, kill ? SANDBOX_KILL : SANDBOX_GRACEFUL, false,
+				 (int64_t)c->spec.replace_timeout_ms, c->call, NULL, err);
+	if (r == 0)
+		r = home_sandbox_remove(c->home, old->id, true, c->call, err);
+	if (r < 0 && err->number == ERR_NR_SANDBOX_NOT_FOUND) {
+		*err = ERR_INIT; /* it was ephemeral, or another was faster */
+		return 0;
+	}
+	return r;
+}
+
 static int create(struct creation *c, struct sandbox **ret_sb, struct err *err)
 {
 	AUTO_FREE char *kept = kept_image(c);
 	struct sandbox_start_options connect = { .flags = c->flags };
 	int r = creation_prepare(c, kept ? kept : c->spec.image, err);
 
+	if (r == 0 && c->spec.replace && c->spec.name)
+		r = replace(c, err);
 	if (r == 0)
 		r = take_name(c, err);
 	store_run_close(TAKE_PTR(c->run));
@@ -171,7 +192,7 @@ static int create_or_start(struct home *home, const char *text, unsigned flags,
 	if (c.spec.detached)
 		c.flags |= SANDBOX_DETACHED;
 	options = (struct sandbox_start_options){ .flags = c.flags };
-	any = c.flags & SANDBOX_OR_CONNECT && c.spec.name && !c.spec.reuse;
+	any = c.flags & SANDBOX_OR_CONNECT && c.spec.name && !c.spec.reuse && !c.spec.replace;
 	if (any && exists(home, c.spec.name)) {
 		r = sandbox_start(home, c.spec.name, &options, call, ret_sb, err);
 		return r < 0 && err->number == ERR_NR_SANDBOX_NOT_FOUND ? 1 : r;

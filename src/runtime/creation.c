@@ -28,7 +28,9 @@ void creation_done(struct creation *c)
 				   .ended_at = clock_wall_ns() };
 	struct err ignored = ERR_INIT;
 
-	/* A sandbox that never was goes as an ephemeral one does. */
+	/* A sandbox that never was goes as an ephemeral one does, and without logs if it was cancelled. */
+	if (!c->reused && !c->keep_logs)
+		(void)snprintf(end.reason, sizeof(end.reason), "killed");
 	if (c->has_row && !c->done)
 		IGNORE_RESULT(home_record_end(c->home, c->id, !c->reused, &end, &ignored));
 	else if (c->has_folder && !c->done)
@@ -242,6 +244,18 @@ static int keep_running(struct creation *c, const struct launch *l, struct sandb
 	return r;
 }
 
+/* Where to look for more. */
+static void tell_logs(struct creation *c, struct err *err)
+{
+	size_t len = strlen(err->msg);
+
+	if (err->code == ERR_CANCELLED || cancel_fired(call_cancel(c->call)))
+		return;
+	c->keep_logs = true;
+	(void)snprintf(err->msg + len, sizeof(err->msg) - len, "; see: msb logs %s --source all",
+		       c->reused ? c->name : c->id);
+}
+
 int creation_boot(struct creation *c, struct sandbox **ret_sb, struct err *err)
 {
 	struct launch l = {
@@ -265,8 +279,10 @@ int creation_boot(struct creation *c, struct sandbox **ret_sb, struct err *err)
 	if (r < 0)
 		return r;
 	r = launch_run(&l, err);
-	if (r < 0)
+	if (r < 0) {
+		tell_logs(c, err);
 		return r;
+	}
 	r = keep_running(c, &l, sb, err);
 	if (r < 0) { /* it runs, but we cannot say so */
 		IGNORE_RESULT(sandbox_stop(sb, SANDBOX_KILL, false, 0, NULL, NULL, &ignored));

@@ -24,6 +24,7 @@ struct creation {
 	struct disk_upper upper;
 	int run_dir, lock;
 	bool has_folder, has_row, reused, done; /* has_row: and so the folder */
+	bool keep_logs;				/* what failed is worth a look */
 };
 #define CREATION_INIT(h, c, f)                                                                     \
 	((struct creation){                                                                        \

@@ -243,6 +243,25 @@ int sandbox_wait_running(struct sandbox *sb, const struct call *call, struct err
 	return r;
 }
 
+int sandbox_touch(struct sandbox *sb, struct err *err)
+{
+	AUTO(watch_close) struct watch w = { .fd = -1 };
+	AUTO_CLOSE int run_dir = open_run_dir(sb->home, sb->id);
+	int r = 0;
+
+	if (run_dir < 0 && run_dir != -ENOENT)
+		return err_sys(err, -run_dir, "open the folder of '%s'", sb->name);
+	if (run_dir >= 0)
+		r = watch_open(&w, run_dir, sb->id, NULL, err);
+	if (r < 0)
+		return r;
+	watch_touch(&w);
+	if (run_dir >= 0 && !w.gone)
+		return 0;
+	err_set(err, ERR_BUSY, "sandbox '%s' is not running", sb->name);
+	return err_detail(err, ERR_NR_NOT_RUNNING, sb->name);
+}
+
 static int ask_only(const struct sandbox *sb, const struct stop_request *request, struct err *err)
 {
 	AUTO(watch_close) struct watch w = { .fd = -1 };
@@ -262,6 +281,7 @@ int sandbox_stop(struct sandbox *sb, enum sandbox_how how, bool nowait, int64_t 
 		[SANDBOX_GRACEFUL] = STOP_GRACEFUL,
 		[SANDBOX_KILL] = STOP_KILL,
 		[SANDBOX_CUT] = STOP_CUT,
+		[SANDBOX_DRAIN] = STOP_DRAIN,
 	};
 	struct stop_request request = { 0 };
 	struct end_wish wish = { .request = &request, .timeout_ms = -1, .call = call };
@@ -269,15 +289,15 @@ int sandbox_stop(struct sandbox *sb, enum sandbox_how how, bool nowait, int64_t 
 	if ((unsigned)how >= SANDBOX_HOW_MAX)
 		return err_set(err, ERR_INVALID, "there is no way %d to stop", (int)how);
 	if (grace_ms < 0)
-		grace_ms = (int64_t)sb->stop_timeout_ms;
+		grace_ms = how == SANDBOX_DRAIN ? 0 : (int64_t)sb->stop_timeout_ms;
 	if (grace_ms > UINT32_MAX)
 		grace_ms = UINT32_MAX;
 	request.how = hows[how];
-	request.grace_ms = how == SANDBOX_GRACEFUL ? (uint32_t)grace_ms : 0;
+	request.grace_ms = how == SANDBOX_GRACEFUL || how == SANDBOX_DRAIN ? (uint32_t)grace_ms : 0;
 	if (nowait)
 		return ask_only(sb, &request, err);
 	wish.force = how == SANDBOX_KILL || how == SANDBOX_CUT;
-	if (!call || !call->has_deadline)
+	if ((!call || !call->has_deadline) && how != SANDBOX_DRAIN)
 		wish.timeout_ms =
 			request.grace_ms + (how == SANDBOX_CUT ? CUT_SLACK_MS : STOP_SLACK_MS);
 	return end_of(sb, &wish, ret_end, err);
@@ -346,6 +366,7 @@ int home_sandbox_remove(struct home *home, const char *name, bool force, const s
 		if (lock >= 0)
 			remove_folder(home->run_fd, row.id);
 		remove_folder(home->sandboxes_fd, row.id);
+		remove_folder(home->logs_fd, row.id);
 	}
 	state_sandbox_done(&row);
 	return r;

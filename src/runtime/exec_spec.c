@@ -37,7 +37,7 @@ static const char *const exec_keys[] = {
 	"start",
 	NULL,
 };
-static const char *const exec_later[] = { "capture", "start", NULL };
+static const char *const exec_later[] = { "start", NULL };
 static const char *const tty_keys[] = { "rows", "cols", "term", NULL };
 static const char *const no_keys[] = { NULL };
 
@@ -336,6 +336,7 @@ int exec_parse(const char *text, const struct exec_defaults *defaults,
 	AUTO(json_decref) json_t *value = NULL;
 	AUTO(exec_request_done) struct exec_request req = { .kill_after_ms = KILL_AFTER_MS };
 	unsigned input = 0;
+	bool capture = true;
 	struct json_at root;
 	int r;
 
@@ -371,8 +372,11 @@ int exec_parse(const char *text, const struct exec_defaults *defaults,
 		r = parse_collect(&root, ret_collect, err);
 	if (r == 0)
 		r = json_opt_bool(&root, "main", &req.main, err);
+	if (r == 0)
+		r = json_opt_bool(&root, "capture", &capture, err);
 	if (r < 0)
 		return r;
+	req.no_log = !capture;
 	req.stdin_open = input == 1;
 	*ret_request = req;
 	req = (struct exec_request){ 0 };

@@ -6,6 +6,7 @@
  *		db			state (0600)
  *		images/			the store's own
  *		sandboxes/ID/		disk of a sandbox that outlives its boots
+ *		logs/ID/		what a sandbox wrote, over its boots
  *		run/ID/			one boot: lock, sockets, logs, exit record
  *
  * A home has one owner (home_open()'s caller) and is shared by the handles of its sandboxes, so
@@ -88,7 +89,7 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	if (!home)
 		return err_no_memory(err);
 	home->refs = 1;
-	home->fd = home->run_fd = home->sandboxes_fd = -1;
+	home->fd = home->run_fd = home->sandboxes_fd = home->logs_fd = -1;
 	(void)pthread_mutex_init(&home->lock, NULL);
 	home->user_dir = copy(o->user_dir, &failed);
 	home->engine = copy(o->engine, &failed);
@@ -115,6 +116,8 @@ int home_open(const struct home_options *o, struct home **ret_home, struct err *
 	r = folder_open(home->fd, "run", &home->run_fd, err);
 	if (r == 0)
 		r = folder_open(home->fd, "sandboxes", &home->sandboxes_fd, err);
+	if (r == 0)
+		r = folder_open(home->fd, "logs", &home->logs_fd, err);
 	if (r == 0)
 		r = store_open(home->fd, &home->settings.limits, &home->store, err);
 	if (r == 0)
@@ -171,6 +174,8 @@ void home_unref(struct home *home)
 	store_close(home->store);
 	if (home->sandboxes_fd >= 0)
 		(void)close(home->sandboxes_fd);
+	if (home->logs_fd >= 0)
+		(void)close(home->logs_fd);
 	if (home->run_fd >= 0)
 		(void)close(home->run_fd);
 	if (home->fd >= 0)

@@ -81,20 +81,20 @@ struct attached {
 };
 
 struct home {
-	char *path;		      /* owned; absolute, free of links */
-	char *user_dir;		      /* owned; may be NULL */
-	char *engine;		      /* owned; may be NULL */
-	char *libexec;		      /* owned; may be NULL */
-	char *kernel;		      /* owned; may be NULL */
-	char *search;		      /* owned; PATH, may be NULL */
-	char *docker_config;	      /* owned; may be NULL */
-	char *runtime_dir;	      /* owned; may be NULL */
-	int fd, run_fd, sandboxes_fd; /* owned */
-	struct settings settings;     /* owned */
-	struct err settings_error;    /* code ERR_NONE: settings are what config.json says */
-	struct store *store;	      /* owned */
-	struct state *state;	      /* owned */
-	int refs;		      /* shared: home_open()'s and one of each sandbox; atomic */
+	char *path;			       /* owned; absolute, free of links */
+	char *user_dir;			       /* owned; may be NULL */
+	char *engine;			       /* owned; may be NULL */
+	char *libexec;			       /* owned; may be NULL */
+	char *kernel;			       /* owned; may be NULL */
+	char *search;			       /* owned; PATH, may be NULL */
+	char *docker_config;		       /* owned; may be NULL */
+	char *runtime_dir;		       /* owned; may be NULL */
+	int fd, run_fd, sandboxes_fd, logs_fd; /* owned */
+	struct settings settings;	       /* owned */
+	struct err settings_error; /* code ERR_NONE: settings are what config.json says */
+	struct store *store;	   /* owned */
+	struct state *state;	   /* owned */
+	int refs;		   /* shared: home_open()'s and one of each sandbox; atomic */
 	pthread_mutex_t lock;
 	/* under lock */
 	struct attached *attached; /* owned */
@@ -129,6 +129,7 @@ void home_sweep(struct home *home);
 
 /* ---- reconcile.c ---- */
 
+bool sandbox_id_valid(const char *id);
 /* What ended without us: run folders whose lock is free, rows that say "running" wrongly. */
 MUST_CHECK int home_reconcile(struct home *home, struct err *err);
 /**
@@ -317,6 +318,7 @@ struct launch {
 	const struct root_disk *disk;	   /* borrowed; NULL: the root is no disk image */
 	const struct runtime_files *files; /* borrowed */
 	int run_dir;			   /* borrowed: MSB_HOME/run/ID */
+	int log_dir;			   /* of launch_run() only: MSB_HOME/logs/ID */
 	int lock;			   /* borrowed: holds the flock */
 	const struct disk_upper *upper;	   /* borrowed: the ext4 disk or the layer; fd -1: none */
 	const struct call *call;	   /* borrowed; may be NULL */
@@ -391,6 +393,18 @@ MUST_CHECK int agent_call(const struct sandbox *sb, struct buf *request, int enc
 struct kill_request;
 MUST_CHECK int sandbox_kill_session(struct sandbox *sb, const struct kill_request *request,
 				    const struct call *call, struct err *err);
+
+/* ---- kept_logs.c ---- */
+
+/* The record is gone: keep the logs of that id for a while, and delete those whose time is over. */
+void kept_logs_keep(struct home *home, const char *id);
+/* There are logs of a sandbox of this id that has no record. */
+bool kept_logs_there(struct home *home, const char *id);
+
+/* ---- logs.c ---- */
+
+/* The last bytes of the console of the last boot, as read_tail() gives them. */
+void console_tail(int log_dir, char *out, size_t max);
 
 /* ---- sandbox.c ---- */
 

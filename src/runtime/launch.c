@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/signals.h"
 #include "base/spawn.h"
 #include "runtime/internal.h"
 
@@ -120,6 +121,14 @@ static bool writes_matter(const struct spec *spec)
 	return matter;
 }
 
+/* An image may say anything: what is no signal counts as none. */
+static int stop_signal(const struct launch *l)
+{
+	if (l->spec->stop_signal)
+		return l->spec->stop_signal;
+	return l->image && l->image->stop_signal ? signal_number(l->image->stop_signal) : 0;
+}
+
 static int build_launch(const struct launch *l, struct launch_spec *ls)
 {
 	const struct spec *s = l->spec;
@@ -132,6 +141,12 @@ static int build_launch(const struct launch *l, struct launch_spec *ls)
 	ls->flush = writes_matter(s);
 	ls->remove_run_dir = s->ephemeral;
 	ls->start_timeout_ms = s->start_timeout_ms;
+	ls->max_duration_ms = s->max_duration_ms;
+	ls->idle_timeout_ms = s->idle_timeout_ms;
+	ls->linger_ms = l->linger_ms;
+	ls->stop_timeout_ms = (uint32_t)s->stop_timeout_ms;
+	ls->stop_signal = (uint32_t)stop_signal(l);
+	ls->capture = s->capture;
 	return copy_to(&ls->qemu_path, l->files->qemu);
 }
 
@@ -205,15 +220,29 @@ static int open_log(const struct launch *l, const char *name, int *ret_fd, struc
 	return 0;
 }
 
+/* MSB_HOME/logs/ID, made if missing. */
+static int open_log_dir(const struct launch *l, int *ret_fd, struct err *err)
+{
+	int logs = l->home->logs_fd, fd;
+
+	if (mkdirat(logs, l->id, 0700) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "make a folder in '%s/logs'", l->home->path);
+	fd = openat(logs, l->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, errno, "open the logs of '%s'", l->name);
+	*ret_fd = fd;
+	return 0;
+}
+
 /* What the monitor inherits beside disks and folders; our copies are closed after the spawn. */
 struct ends {
-	int spec, boot, ready, watchdog, parent, agent, control, log, console;
+	int spec, boot, ready, watchdog, parent, agent, control, log, log_dir;
 };
 
 static void ends_done_auto(struct ends *e)
 {
 	int *fds[] = { &e->spec,  &e->boot,    &e->ready, &e->watchdog, &e->parent,
-		       &e->agent, &e->control, &e->log,	  &e->console };
+		       &e->agent, &e->control, &e->log,	  &e->log_dir };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
@@ -231,7 +260,7 @@ static int open_ends(struct launch *l, struct ends *e, int *ret_ready, int *ret_
 	if (r == 0)
 		r = open_log(l, "monitor.log", &e->log, err);
 	if (r == 0)
-		r = open_log(l, "kernel.log", &e->console, err);
+		r = open_log_dir(l, &e->log_dir, err);
 	if (r < 0)
 		return r;
 	if (pipe2(ready, O_CLOEXEC) < 0)
@@ -264,7 +293,7 @@ static int map_ends(const struct launch *l, const struct ends *e, struct fd_map 
 		{ l->files->initramfs, LAUNCH_FD_INITRAMFS },
 		{ e->log, LAUNCH_FD_LOG },
 		{ e->log, 2 },
-		{ e->console, LAUNCH_FD_CONSOLE_LOG },
+		{ e->log_dir, LAUNCH_FD_LOG_DIR },
 	};
 	int r = 0;
 
@@ -331,6 +360,7 @@ int launch_run(struct launch *l, struct err *err)
 		r = spawn_monitor(l, &e, &map, &pidfd, err);
 	if (r < 0)
 		return r;
+	l->log_dir = e.log_dir;
 	(void)close(TAKE_FD(e.ready)); /* else the pipe would never end */
 	deadline = l->spawned_at + (l->spec->start_timeout_ms + DEADLINE_SLACK_MS) * NS_PER_MS;
 	r = ready_wait(l, ready, deadline, err);

@@ -17,7 +17,7 @@ static void add_console(const struct launch *l, struct err *err)
 	char tail[CONSOLE_SHOWN + 1];
 	size_t len = strlen(err->msg);
 
-	read_tail(l->run_dir, "kernel.log", tail, sizeof(tail));
+	console_tail(l->log_dir, tail, sizeof(tail));
 	for (char *p = tail; *p; p++)
 		if (*p == '\n')
 			*p = '|';

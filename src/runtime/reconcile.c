@@ -44,7 +44,7 @@ static int record_row(struct home *home, const char *id, uint64_t started_at,
 	return state_sandbox_set_end(home->state, &sb, err);
 }
 
-/* Row and disk. */
+/* Row and disk. @started_at: 0 if the run folder is there, and so what it says is true. */
 static int record_end(struct home *home, const char *id, uint64_t started_at, bool ephemeral,
 		      const struct exit_record *end, struct err *err)
 {
@@ -53,8 +53,13 @@ static int record_end(struct home *home, const char *id, uint64_t started_at, bo
 	if (!ephemeral)
 		return record_row(home, id, started_at, end, err);
 	r = state_sandbox_remove(home->state, id, err);
-	if (r == 0)
+	if (r == 0) {
 		remove_folder(home->sandboxes_fd, id);
+		if (started_at == 0 && strcmp(exit_reason_status(end->reason), "crashed") == 0)
+			kept_logs_keep(home, id);
+		else
+			remove_folder(home->logs_fd, id);
+	}
 	return r;
 }
 
@@ -62,10 +67,10 @@ int home_record_end(struct home *home, const char *id, bool ephemeral,
 		    const struct exit_record *end, struct err *err)
 {
 	AUTO_CLOSE int run_dir = -1;
-	struct exit_record own = { 0 }; /* that of an ephemeral one is not looked at */
+	struct exit_record own = { 0 };
 	int r;
 
-	if (!end && !ephemeral) {
+	if (!end) {
 		run_dir = openat(home->run_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		exit_record_take(run_dir, id, &own);
 	}
@@ -102,7 +107,7 @@ int run_folder_remains(struct home *home, const char *id, int run_dir)
 	return 0;
 }
 
-static bool is_id(const char *name)
+bool sandbox_id_valid(const char *name)
 {
 	return strlen(name) == SANDBOX_ID_LEN && strspn(name, "0123456789abcdef") == SANDBOX_ID_LEN;
 }
@@ -238,7 +243,7 @@ int home_reconcile(struct home *home, struct err *err)
 	if (r < 0)
 		return err_sys(err, -r, "read the folder '%s/run'", home->path);
 	while (n < MAX_PER_CALL && clock_now_ns() < deadline && (e = readdir(dir))) {
-		if (is_id(e->d_name))
+		if (sandbox_id_valid(e->d_name))
 			n += reconcile_folder(home, e->d_name);
 		else if (strncmp(e->d_name, ".new-", 5) == 0)
 			n += reconcile_new_folder(home, e->d_name);

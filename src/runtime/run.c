@@ -180,6 +180,7 @@ static int take_event(struct run *run, const struct stream_event *ev)
 		take_end(run, ev);
 		return 0;
 	case STREAM_TIMEOUT:
+	case STREAM_LOG:
 	case STREAM_PROGRESS:
 	case STREAM_LOST: /* not of a stream that has the input */
 		return 0;

@@ -79,13 +79,15 @@ struct save_to {
 MUST_CHECK int home_image_save(struct home *home, const char *const *names,
 			       const struct save_to *to, const char *options,
 			       const struct call *call, char **ret_json, struct err *err);
-/* [{"name","id","image_digest","status","reason","ephemeral","exit_code","created_at",...}] */
+/* JSON as msb_list() and msb_inspect() say. SANDBOX_NOT_FOUND. */
 MUST_CHECK int home_sandbox_list(struct home *home, char **ret_json, struct err *err);
+MUST_CHECK int home_sandbox_inspect(struct home *home, const char *name, char **ret_json,
+				    struct err *err);
 /* Record and disk. SANDBOX_NOT_FOUND, STILL_RUNNING; @force: end it first, then wait for that. */
 MUST_CHECK int home_sandbox_remove(struct home *home, const char *name, bool force,
 				   const struct call *call, struct err *err);
 
-enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_HOW_MAX };
+enum sandbox_how { SANDBOX_GRACEFUL, SANDBOX_KILL, SANDBOX_CUT, SANDBOX_DRAIN, SANDBOX_HOW_MAX };
 enum { SANDBOX_DETACHED = 1, SANDBOX_OR_CONNECT = 2, SANDBOX_NO_START = 4 };
 
 /**
@@ -126,6 +128,8 @@ MUST_CHECK int sandbox_wait(struct sandbox *sb, const struct call *call, char **
 			    struct err *err);
 /* Until the guest is ready, in this boot or the next. */
 MUST_CHECK int sandbox_wait_running(struct sandbox *sb, const struct call *call, struct err *err);
+/* It is in use: its idle time starts anew. NOT_RUNNING. */
+MUST_CHECK int sandbox_touch(struct sandbox *sb, struct err *err);
 /* JSON {"round_trip_us"}. */
 MUST_CHECK int sandbox_ping(struct sandbox *sb, const struct call *call, char **ret_json,
 			    struct err *err);
@@ -135,6 +139,9 @@ MUST_CHECK int sandbox_stats(struct sandbox *sb, const struct call *call, char *
 /* Live sessions and those that ended lately, as a JSON array. */
 MUST_CHECK int sandbox_sessions(struct sandbox *sb, const struct call *call, char **ret_json,
 				struct err *err);
+/* Signal @signo to the process group of a session; all its processes if @all. NOT_FOUND. */
+MUST_CHECK int sandbox_signal(struct sandbox *sb, uint64_t session, unsigned signo, bool all,
+			      const struct call *call, struct err *err);
 /* Wait until a program of the guest listens on a port. */
 MUST_CHECK int sandbox_wait_port(struct sandbox *sb, uint16_t port, bool udp,
 				 const struct call *call, struct err *err);

@@ -164,6 +164,18 @@ int sandbox_kill_session(struct sandbox *sb, const struct kill_request *kill,
 			  &answer, err);
 }
 
+int sandbox_signal(struct sandbox *sb, uint64_t session, unsigned signo, bool all,
+		   const struct call *call, struct err *err)
+{
+	struct kill_request request = { .session = session,
+					.signal = signo,
+					.scope = all ? KILL_CGROUP : KILL_GROUP };
+
+	if (signo < 1 || signo > 64)
+		return err_set(err, ERR_INVALID, "there is no signal %u", signo);
+	return sandbox_kill_session(sb, &request, call, err);
+}
+
 int sandbox_wait_port(struct sandbox *sb, uint16_t port, bool udp, const struct call *call,
 		      struct err *err)
 {

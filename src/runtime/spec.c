@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/spec.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
 
+#include "base/signals.h"
 #include "image/arg.h"
 #include "json/json.h"
 #include "runtime/internal.h"
@@ -18,6 +20,7 @@
 #define START_KVM_MS	   30000
 #define START_QEMU_MS	   120000
 #define STOP_MS		   10000
+#define MAX_LIFE_MS	   (10ull * 365 * 86400 * 1000) /* ten years */
 #define MAX_TIMEOUT_MS	   (7ull * 24 * 3600 * 1000)
 
 const char *const spec_engine_names[] = { "auto", "kvm", "qemu", NULL };
@@ -83,10 +86,14 @@ static const char *const spec_later[] = {
 	"on_secret_violation",
 	"ports",
 	"vsock",
-	"logs",
 	"metrics",
 	NULL,
 };
+static const char *const logs_keys[] = { "level", "capture", "max_mib", NULL };
+static const char *const logs_later[] = { "level", "max_mib", NULL };
+static const char *const capture_names[] = { "all", "main", "none", NULL };
+static_assert(CAPTURE_ALL == 0 && CAPTURE_MAIN == 1 && CAPTURE_NONE == 2 && CAPTURE_MAX == 3,
+	      "capture_names[] does not match enum launch_capture");
 static const char *const lifecycle_keys[] = {
 	"detached",
 	"ephemeral",
@@ -100,9 +107,7 @@ static const char *const lifecycle_keys[] = {
 	"reuse",
 	NULL,
 };
-static const char *const lifecycle_later[] = {
-	"replace", "replace_timeout_ms", "max_duration_ms", "idle_timeout_ms", "stop_signal", NULL,
-};
+static const char *const lifecycle_later[] = { NULL };
 static const char *const mount_keys[] = {
 	"bind",	     "named",	  "disk",      "tmpfs",	 "memory", "fs",   "readonly",
 	"noexec",    "nosuid",	  "nodev",     "rules",	 "create", "kind", "size_mib",
@@ -385,6 +390,46 @@ static int parse_mounts(const struct json_at *root, struct spec *s, struct err *
 	return 0;
 }
 
+/* 0 means "none", as the absence. */
+static int parse_limits(const struct json_at *lifecycle, struct spec *s, struct err *err)
+{
+	struct json_at at = json_member(lifecycle, "stop_signal");
+	const char *name = NULL;
+	int r;
+
+	r = json_opt_u64(lifecycle, "max_duration_ms", 0, MAX_LIFE_MS, &s->max_duration_ms, err);
+	if (r == 0)
+		r = json_opt_u64(lifecycle, "idle_timeout_ms", 0, MAX_LIFE_MS, &s->idle_timeout_ms,
+				 err);
+	if (r == 0)
+		r = json_opt_str(lifecycle, "stop_signal", &name, err);
+	if (r < 0 || !name)
+		return r;
+	s->stop_signal = signal_number(name);
+	return s->stop_signal ? 0
+			      : json_complain(&at, err,
+					      "'%.40s' is no signal; for example \"TERM\", "
+					      "\"SIGQUIT\", \"15\"",
+					      name);
+}
+
+static int parse_logs(const struct json_at *root, struct spec *s, struct err *err)
+{
+	struct json_at at = json_member(root, "logs");
+	unsigned capture = CAPTURE_ALL;
+	int r;
+
+	if (!json_present(&at))
+		return 0;
+	r = json_get_object(&at, err);
+	if (r == 0)
+		r = keys_check(&at, logs_keys, logs_later, err);
+	if (r == 0)
+		r = json_opt_enum(&at, "capture", capture_names, &capture, err);
+	s->capture = (enum launch_capture)capture;
+	return r;
+}
+
 static int parse_lifecycle(const struct json_at *root, struct spec *s, struct err *err)
 {
 	struct json_at at = json_member(root, "lifecycle");
@@ -392,7 +437,7 @@ static int parse_lifecycle(const struct json_at *root, struct spec *s, struct er
 
 	s->ephemeral = !s->name;
 	s->start_timeout_ms = s->engine == SPEC_ENGINE_KVM ? START_KVM_MS : START_QEMU_MS;
-	s->stop_timeout_ms = STOP_MS;
+	s->stop_timeout_ms = s->replace_timeout_ms = STOP_MS;
 	if (!json_present(&at))
 		return 0;
 	r = keys_check(&at, lifecycle_keys, lifecycle_later, err);
@@ -402,6 +447,13 @@ static int parse_lifecycle(const struct json_at *root, struct spec *s, struct er
 		r = json_opt_bool(&at, "ephemeral", &s->ephemeral, err);
 	if (r == 0)
 		r = json_opt_bool(&at, "reuse", &s->reuse, err);
+	if (r == 0)
+		r = json_opt_bool(&at, "replace", &s->replace, err);
+	if (r == 0)
+		r = json_opt_u64(&at, "replace_timeout_ms", 0, MAX_TIMEOUT_MS,
+				 &s->replace_timeout_ms, err);
+	if (r == 0)
+		r = parse_limits(&at, s, err);
 	if (r == 0)
 		r = json_opt_u64(&at, "start_timeout_ms", 1, MAX_TIMEOUT_MS, &s->start_timeout_ms,
 				 err);
@@ -486,7 +538,7 @@ int spec_parse(const void *text, size_t len, const struct spec_defaults *default
 	static int (*const steps[])(const struct json_at *, struct spec *, struct err *) = {
 		parse_name,	 parse_machine,	 spec_parse_image, spec_parse_root_disk,
 		parse_labels,	 parse_programs, parse_hostname,   parse_mounts,
-		parse_lifecycle, parse_registry,
+		parse_lifecycle, parse_logs,	 parse_registry,
 	};
 	AUTO(json_decref) json_t *value = NULL;
 	AUTO(spec_done)
@@ -556,6 +608,7 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 {
 	AUTO(buf_done) struct buf b = { 0 };
 	struct json_out o;
+	char signal[12];
 	int r;
 
 	buf_init(&b, (size_t)2 * SPEC_MAX_LEN);
@@ -585,12 +638,23 @@ int spec_normal(const struct spec *s, char **ret_json, struct err *err)
 	if (s->cmd_set)
 		put_list(&o, "cmd", &s->cmd);
 	put_mounts(&o, s);
+	json_put_object(&o, "logs");
+	json_put_str(&o, "capture", capture_names[s->capture]);
+	json_put_end(&o);
 	if (s->n_rlimits > 0)
 		put_rlimits(&o, s->rlimits, s->n_rlimits);
 	json_put_object(&o, "lifecycle");
 	json_put_bool(&o, "ephemeral", s->ephemeral);
 	json_put_u64(&o, "start_timeout_ms", s->start_timeout_ms);
 	json_put_u64(&o, "stop_timeout_ms", s->stop_timeout_ms);
+	if (s->max_duration_ms)
+		json_put_u64(&o, "max_duration_ms", s->max_duration_ms);
+	if (s->idle_timeout_ms)
+		json_put_u64(&o, "idle_timeout_ms", s->idle_timeout_ms);
+	if (s->stop_signal) {
+		(void)snprintf(signal, sizeof(signal), "%d", s->stop_signal);
+		json_put_str(&o, "stop_signal", signal);
+	}
 	json_put_end(&o);
 	json_put_end(&o);
 	if (r < 0 || json_out_end(&o) < 0)

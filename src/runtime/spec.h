@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "diskimg/diskimg.h"
 #include "proto/agent.h"
+#include "proto/launch.h"
 #include "runtime/pull.h"
 
 /*
@@ -78,10 +79,15 @@ struct spec {
 	size_t n_labels;
 	struct spec_mount *mounts; /* parents first */
 	size_t n_mounts;
+	enum launch_capture capture;
 	struct exec_rlimit *rlimits; /* of every program */
 	size_t n_rlimits;
 	bool ephemeral;
-	bool reuse;    /* a stopped sandbox of this name with an equal spec is booted again */
+	bool reuse;   /* a stopped sandbox of this name with an equal spec is booted again */
+	bool replace; /* one of that name is ended and deleted first; not in the normal form */
+	uint64_t replace_timeout_ms;		   /* grace of that end; 0: it is killed */
+	uint64_t max_duration_ms, idle_timeout_ms; /* 0: none */
+	int stop_signal;			   /* to main; 0: the image's, else TERM */
 	bool detached; /* it outlives its creator; not in the normal form */
 	uint64_t start_timeout_ms, stop_timeout_ms;
 };

@@ -361,7 +361,7 @@ static int on_error(struct exec_stream *s, const struct frame *f)
 	if (strcmp(x.code, "busy") == 0) {
 		ending(s, ERR_NR_BUSY, "the sandbox has too many programs already");
 	} else if (strcmp(x.code, "draining") == 0) {
-		ending(s, ERR_NR_NOT_RUNNING,
+		ending(s, ERR_NR_DRAINING,
 		       "the sandbox takes no new programs: it is being drained");
 	} else if (strcmp(x.code, "stopping") == 0) {
 		ending(s, ERR_NR_NOT_RUNNING, "the sandbox is being stopped");

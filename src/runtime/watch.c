@@ -59,6 +59,16 @@ int watch_open(struct watch *w, int run_dir, const char *id, const struct stop_r
 	return 0;
 }
 
+void watch_touch(struct watch *w)
+{
+	AUTO(buf_done) struct buf b = { 0 };
+
+	buf_init(&b, FRAME_HEADER);
+	if (w->fd >= 0 && frame_add(&b, FRAME_TOUCH, 0, NULL, 0) >= 0 &&
+	    send(w->fd, b.data, b.len, MSG_NOSIGNAL) != (ssize_t)b.len)
+		w->gone = true;
+}
+
 /* What the monitor says is read as the file is: with suspicion. */
 static void take_frame(struct watch *w, const struct frame *f)
 {

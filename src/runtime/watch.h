@@ -35,6 +35,8 @@ struct watch {
  */
 MUST_CHECK int watch_open(struct watch *w, int run_dir, const char *id,
 			  const struct stop_request *request, struct err *err);
+/* The sandbox is in use. Nothing to say to a monitor that goes. */
+void watch_touch(struct watch *w);
 void watch_close(struct watch *w);
 static inline void watch_close_auto(struct watch *w)
 {

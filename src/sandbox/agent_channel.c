@@ -293,9 +293,9 @@ int agent_channel_accept(struct agent_channel *c)
 	return pair[1];
 }
 
-int agent_channel_shutdown(struct agent_channel *c, uint32_t grace_ms)
+int agent_channel_shutdown(struct agent_channel *c, uint32_t grace_ms, uint32_t signal)
 {
-	struct shutdown_request request = { .grace_ms = grace_ms };
+	struct shutdown_request request = { .grace_ms = grace_ms, .signal = signal };
 	int r;
 
 	if (c->state != CHANNEL_READY)
@@ -315,6 +315,20 @@ int agent_channel_clock(struct agent_channel *c)
 	if (c->state != CHANNEL_READY)
 		return -ENOTCONN;
 	r = clock_request_encode(&c->out, &request);
+	if (r < 0)
+		return r;
+	loop_set_events(c->loop, c->id, EPOLLIN | EPOLLOUT);
+	return 0;
+}
+
+int agent_channel_drain(struct agent_channel *c)
+{
+	struct drain_request request = { 0 };
+	int r;
+
+	if (c->state != CHANNEL_READY)
+		return -ENOTCONN;
+	r = drain_request_encode(&c->out, &request);
 	if (r < 0)
 		return r;
 	loop_set_events(c->loop, c->id, EPOLLIN | EPOLLOUT);

@@ -47,6 +47,8 @@ MUST_CHECK int agent_channel_accept(struct agent_channel *c);
 MUST_CHECK int agent_channel_clock(struct agent_channel *c);
 
 /* Ask it to shut down. -ENOTCONN before the agent is ready and after it is lost. */
-MUST_CHECK int agent_channel_shutdown(struct agent_channel *c, uint32_t grace_ms);
+MUST_CHECK int agent_channel_shutdown(struct agent_channel *c, uint32_t grace_ms, uint32_t signal);
+/* Tell it to take no new sessions; the same. */
+MUST_CHECK int agent_channel_drain(struct agent_channel *c);
 
 #endif /* SANDBOX_AGENT_CHANNEL_H */

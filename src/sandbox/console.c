@@ -2,9 +2,10 @@
 #include "sandbox/console.h"
 
 #include <string.h>
+#include <unistd.h>
 
-#include "base/io.h"
-#include "base/log.h"
+#include "base/clock.h"
+#include "sandbox/log_queue.h"
 
 #define READ_BYTES	 16384 /* of one event */
 #define FINISH_READS_MAX 64    /* what a socket can hold is less than 1 MiB */
@@ -68,18 +69,44 @@ bool console_tail_has(const struct console_tail *t, const char *text)
 	return false;
 }
 
+static void put(struct console *c, enum log_stream stream, uint64_t offset, const char *data,
+		size_t len)
+{
+	struct log_record r = {
+		.stream = stream,
+		.at_ns = clock_wall_ns(),
+		.offset = offset,
+		.data = (const uint8_t *)data,
+		.len = len,
+	};
+
+	log_queue_put(c->log, LOG_CONSOLE, &r);
+}
+
+static void tell_dropped(struct console *c)
+{
+	if (c->dropped > 0)
+		put(c, LOG_LOST, c->dropped, NULL, 0);
+	c->dropped = 0;
+}
+
 static void take(struct console *c, const char *data, size_t len)
 {
-	uint64_t before = c->tail.total;
+	uint64_t second = clock_now_ns() / NS_PER_S, before = c->tail.total;
 	size_t keep = len;
 
 	console_tail_add(&c->tail, data, len);
-	if (before >= CONSOLE_FILE_MAX || c->log_broken)
-		return;
-	if (keep > CONSOLE_FILE_MAX - before)
-		keep = CONSOLE_FILE_MAX - (size_t)before;
-	if (io_write_full(c->log_fd, data, keep) < 0)
-		c->log_broken = true; /* a full disk of the host must not stop the guest */
+	if (second != c->second) {
+		c->second = second;
+		c->logged = 0;
+		tell_dropped(c);
+	}
+	if (keep > CONSOLE_SECOND_MAX - c->logged)
+		keep = CONSOLE_SECOND_MAX - c->logged;
+	if (keep > 0)
+		put(c, LOG_KERNEL, before, data, keep);
+	c->logged += keep;
+	c->dropped += len - keep;
 }
 
 static void console_ready(void *user, uint32_t events)
@@ -94,29 +121,21 @@ static void console_ready(void *user, uint32_t events)
 		loop_remove(c->loop, &c->id);
 }
 
-int console_init(struct console *c, struct loop *loop, int fd, int log_fd)
+int console_init(struct console *c, struct loop *loop, int fd, struct log_queue *log)
 {
-	*c = (struct console){ .loop = loop, .fd = fd, .log_fd = log_fd };
+	*c = (struct console){ .loop = loop, .fd = fd, .log = log };
 	return loop_add_fd(loop, fd, EPOLLIN, console_ready, c, &c->id);
 }
 
 void console_finish(struct console *c)
 {
-	AUTO(buf_done) struct buf end = { 0 };
 	char data[READ_BYTES];
 	ssize_t n;
 
 	loop_remove(c->loop, &c->id);
 	for (int i = 0; i < FINISH_READS_MAX && (n = read(c->fd, data, sizeof(data))) > 0; i++)
 		take(c, data, (size_t)n);
-	if (c->tail.total <= CONSOLE_FILE_MAX || c->log_broken)
-		return;
-	buf_init(&end, CONSOLE_TAIL_MAX + 128);
-	if (buf_addf(&end, "\n[%llu bytes in all; these are the last lines]\n",
-		     (unsigned long long)c->tail.total) < 0 ||
-	    console_tail_lines(&c->tail, &end) < 0 ||
-	    io_write_full(c->log_fd, end.data, end.len) < 0)
-		log_warn("the end of the console log could not be written");
+	tell_dropped(c);
 }
 
 void console_done(struct console *c)

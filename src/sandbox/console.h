@@ -10,12 +10,14 @@
 #include "base/loop.h"
 
 /*
- * What the guest writes to its console: kept in a file, bounded, and the end of it in memory.
- * The file has the first CONSOLE_FILE_MAX bytes and, once the guest is gone, the tail.
+ * What the guest writes to its console: into the log, as much as it may in a second, and the end of it
+ * in memory.
  */
-#define CONSOLE_FILE_MAX   (1u << 20) /* bytes */
+#define CONSOLE_SECOND_MAX (1u << 20) /* bytes that go into the log in one second */
 #define CONSOLE_TAIL_MAX   8192	      /* bytes in memory */
 #define CONSOLE_TAIL_LINES 20
+
+struct log_queue;
 
 /* The last bytes of a stream. */
 struct console_tail {
@@ -31,15 +33,17 @@ bool console_tail_has(const struct console_tail *t, const char *text);
 struct console {
 	struct loop *loop; /* borrowed */
 	loop_id id;
-	int fd;		 /* owned; the monitor's end of the console socket; -1 */
-	int log_fd;	 /* borrowed */
-	bool log_broken; /* a write failed: the disk is full */
+	int fd;		       /* owned; the monitor's end of the console socket; -1 */
+	struct log_queue *log; /* borrowed */
+	uint64_t second;       /* of CLOCK_MONOTONIC */
+	size_t logged;	       /* bytes in that second */
+	uint64_t dropped;      /* bytes that the log does not tell of yet */
 	struct console_tail tail;
 };
 
 /* Read @fd (non-blocking; owned from the call on) on @loop. 0 or -errno. */
-MUST_CHECK int console_init(struct console *c, struct loop *loop, int fd, int log_fd);
-/* The guest is gone: read what is left, end the file. */
+MUST_CHECK int console_init(struct console *c, struct loop *loop, int fd, struct log_queue *log);
+/* The guest is gone: read what is left. */
 void console_finish(struct console *c);
 void console_done(struct console *c);
 

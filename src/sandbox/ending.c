@@ -17,6 +17,9 @@ static const char *const reason_names[] = {
 	[REASON_GUEST_PANIC] = "guest-panic",
 	[REASON_AGENT_LOST] = "agent-lost",
 	[REASON_ENGINE_FAILED] = "engine-failed",
+	[REASON_DRAINED] = "drained",
+	[REASON_MAX_DURATION] = "max-duration",
+	[REASON_IDLE] = "idle",
 };
 static_assert(sizeof(reason_names) / sizeof(reason_names[0]) == REASON_MAX, "a name for each");
 
@@ -25,9 +28,11 @@ const char *end_reason_name(enum end_reason reason)
 	return reason_names[reason];
 }
 
-void ending_init(struct ending *e, bool flush)
+void ending_init(struct ending *e, bool flush, uint32_t stop_grace_ms)
 {
-	*e = (struct ending){ .state = END_STARTING, .flush = flush };
+	*e = (struct ending){ .state = END_STARTING,
+			      .flush = flush,
+			      .stop_grace_ms = stop_grace_ms };
 }
 
 static unsigned cut(struct ending *e, enum end_reason reason)
@@ -73,6 +78,43 @@ static unsigned ask(struct ending *e, enum end_reason reason, uint32_t grace_ms,
 	return END_DO_SHUTDOWN | END_DO_TIMER;
 }
 
+/* All sessions have ended, or the time that they had is over. */
+static unsigned refused_enough(struct ending *e, uint64_t now_ns)
+{
+	return ask(e, REASON_DRAINED, e->stop_grace_ms, END_FLUSH_MS, now_ns);
+}
+
+/* Let the sessions end by themselves. A second wish may shorten the time. */
+static unsigned refuse(struct ending *e, uint32_t limit_ms, uint64_t now_ns)
+{
+	uint64_t deadline_ns = limit_ms ? now_ns + limit_ms * NS_PER_MS : 0;
+
+	if (e->state == END_STARTING || !e->sessions)
+		return refused_enough(e, now_ns);
+	if (e->state != END_REFUSING)
+		e->deadline_ns = 0;
+	e->state = END_REFUSING;
+	if (!deadline_ns || (e->deadline_ns && e->deadline_ns <= deadline_ns))
+		return END_DO_REFUSE;
+	e->deadline_ns = deadline_ns;
+	return END_DO_REFUSE | END_DO_TIMER;
+}
+
+/* What nobody waits for: limits of the spec, the end of the client, of main, of the host. */
+static unsigned own_cause(struct ending *e, enum end_event event, uint64_t now_ns)
+{
+	if (event == EVENT_MAIN_EXITED && e->state == END_REFUSING)
+		return e->sessions ? 0 : refused_enough(e, now_ns);
+	if (event == EVENT_MAIN_EXITED)
+		return ask(e, REASON_MAIN_EXITED, END_GRACE_MAIN_MS, END_FLUSH_MS, now_ns);
+	if (event == EVENT_MAX_DURATION)
+		return ask(e, REASON_MAX_DURATION, END_GRACE_LIMIT_MS, END_FLUSH_MS, now_ns);
+	if (event == EVENT_IDLE)
+		return ask(e, REASON_IDLE, END_GRACE_LIMIT_MS, END_FLUSH_MS, now_ns);
+	return ask(e, event == EVENT_PARENT_EXITED ? REASON_PARENT_EXITED : REASON_HOST_SIGNAL,
+		   END_GRACE_HOST_MS, END_FLUSH_MS, now_ns);
+}
+
 /* The cause of an end that a client or the host wants. */
 static unsigned cause(struct ending *e, enum end_event event, uint32_t grace_ms, uint64_t now_ns)
 {
@@ -91,12 +133,11 @@ static unsigned cause(struct ending *e, enum end_event event, uint32_t grace_ms,
 		return ask(e, REASON_KILLED, 0, END_FLUSH_KILL_MS, now_ns);
 	if (asked) /* it joins the first */
 		return 0;
-	if (event == EVENT_MAIN_EXITED)
-		return ask(e, REASON_MAIN_EXITED, END_GRACE_MAIN_MS, END_FLUSH_MS, now_ns);
 	if (event == EVENT_STOP)
 		return ask(e, REASON_STOP_REQUESTED, grace_ms, END_FLUSH_MS, now_ns);
-	return ask(e, event == EVENT_PARENT_EXITED ? REASON_PARENT_EXITED : REASON_HOST_SIGNAL,
-		   END_GRACE_HOST_MS, END_FLUSH_MS, now_ns);
+	if (event == EVENT_DRAIN)
+		return refuse(e, grace_ms, now_ns);
+	return own_cause(e, event, now_ns);
 }
 
 static unsigned agent_lost(struct ending *e, uint64_t now_ns)
@@ -111,9 +152,11 @@ static unsigned agent_lost(struct ending *e, uint64_t now_ns)
 	return END_DO_TIMER;
 }
 
-static unsigned timeout(struct ending *e)
+static unsigned timeout(struct ending *e, uint64_t now_ns)
 {
 	switch (e->state) {
+	case END_REFUSING:
+		return refused_enough(e, now_ns);
 	case END_STARTING:
 		return cut(e, REASON_BOOT_FAILED);
 	case END_ASKED:
@@ -157,6 +200,8 @@ static unsigned flushed(struct ending *e, uint64_t now_ns)
 
 static unsigned quiet(struct ending *e, uint64_t now_ns)
 {
+	if (e->state == END_REFUSING && !e->sessions)
+		return refused_enough(e, now_ns);
 	if (e->state == END_DRAINING && !e->streams)
 		return cut(e, e->reason);
 	if (e->state == END_ASKED && !e->flush && !e->sessions)
@@ -177,6 +222,9 @@ unsigned ending_event(struct ending *e, enum end_event event, uint32_t grace_ms,
 	case EVENT_STOP:
 	case EVENT_KILL:
 	case EVENT_CUT:
+	case EVENT_DRAIN:
+	case EVENT_MAX_DURATION:
+	case EVENT_IDLE:
 	case EVENT_PARENT_EXITED:
 	case EVENT_HOST_SIGNAL:
 		return cause(e, event, grace_ms, now_ns);
@@ -192,7 +240,7 @@ unsigned ending_event(struct ending *e, enum end_event event, uint32_t grace_ms,
 	case EVENT_BOOT_FAILED:
 		return e->state == END_STARTING ? cut(e, REASON_BOOT_FAILED) : 0;
 	case EVENT_TIMEOUT:
-		return timeout(e);
+		return timeout(e, now_ns);
 	case EVENT_ENGINE_ENDED:
 	case EVENT_ENGINE_PANIC:
 	case EVENT_ENGINE_FAILED:

@@ -12,6 +12,7 @@
 enum end_state {
 	END_STARTING, /* the agent is not ready; nobody can be asked: an end is a cut */
 	END_RUNNING,  /* ready, no end in sight */
+	END_REFUSING, /* no new sessions; waits for the live ones, until deadline_ns if that is not 0 */
 	END_ASKED,    /* the agent was told to shut down; waits for the flush, until deadline_ns */
 	END_DRAINING, /* nothing runs any more; clients may take their last bytes, until deadline_ns */
 	END_LOST,     /* the agent is gone; waits for the machine's own end, until deadline_ns */
@@ -32,6 +33,9 @@ enum end_reason {
 	REASON_GUEST_PANIC,
 	REASON_AGENT_LOST,
 	REASON_ENGINE_FAILED,
+	REASON_DRAINED,
+	REASON_MAX_DURATION,
+	REASON_IDLE,
 	REASON_MAX,
 };
 
@@ -42,6 +46,9 @@ enum end_event {
 	EVENT_STOP,  /* a client asks; with its grace */
 	EVENT_KILL,  /* the same with grace 0 */
 	EVENT_CUT,   /* a client wants the power cut */
+	EVENT_DRAIN, /* a client asks for an end once all sessions have ended, or after grace_ms */
+	EVENT_MAX_DURATION,
+	EVENT_IDLE,
 	EVENT_PARENT_EXITED,
 	EVENT_HOST_SIGNAL,
 	EVENT_FLUSHED,	     /* the agent: disks are clean */
@@ -56,34 +63,37 @@ enum end_event {
 };
 
 /* What to do, or-ed. */
-#define END_DO_SHUTDOWN 1 /* tell the agent, with grace_ms */
-#define END_DO_TIMER	2 /* EVENT_TIMEOUT at deadline_ns; instead of the last one */
-#define END_DO_CUT	4 /* stop the engine */
-#define END_DO_FINISH	8 /* the machine is gone: write the record and leave */
+#define END_DO_SHUTDOWN 1  /* tell the agent, with grace_ms */
+#define END_DO_TIMER	2  /* EVENT_TIMEOUT at deadline_ns; instead of the last one */
+#define END_DO_CUT	4  /* stop the engine */
+#define END_DO_FINISH	8  /* the machine is gone: write the record and leave */
+#define END_DO_REFUSE	16 /* tell the agent to take no new sessions */
 
 struct ending {
 	enum end_state state;
 	enum end_reason reason; /* set with the first cause; a kill overrides a stop */
 	bool flush;		/* what the guest wrote matters after the end */
 	bool flushed;
-	bool sessions;	      /* there are live ones; set by the owner, before the event */
-	bool streams;	      /* clients have open streams; the same */
-	uint32_t grace_ms;    /* of END_DO_SHUTDOWN */
-	uint64_t deadline_ns; /* of END_DO_TIMER */
+	bool sessions;		/* there are live ones; set by the owner, before the event */
+	bool streams;		/* clients have open streams; the same */
+	uint32_t stop_grace_ms; /* of the stop after a drain */
+	uint32_t grace_ms;	/* of END_DO_SHUTDOWN */
+	uint64_t deadline_ns;	/* of END_DO_TIMER */
 };
 
-#define END_GRACE_MAIN_MS 2000 /* for the other sessions when main has ended */
-#define END_GRACE_HOST_MS 5000 /* parent died, TERM or INT */
-#define END_KILL_MS	  300  /* between KILL and the flush */
-#define END_FLUSH_MS	  5000
-#define END_FLUSH_KILL_MS 2000	  /* when killed */
-#define END_DRAIN_MS	  1000	  /* for clients to take what the guest sent them */
-#define END_LOST_MS	  1000	  /* a guest that goes down loses its streams before it is gone */
-#define END_GRACE_MAX_MS  3600000 /* a client may ask for an hour */
+#define END_GRACE_MAIN_MS  2000	 /* for the other sessions when main has ended */
+#define END_GRACE_HOST_MS  5000	 /* parent died, TERM or INT */
+#define END_GRACE_LIMIT_MS 10000 /* max duration, idle */
+#define END_KILL_MS	   300	 /* between KILL and the flush */
+#define END_FLUSH_MS	   5000
+#define END_FLUSH_KILL_MS  2000	   /* when killed */
+#define END_DRAIN_MS	   1000	   /* for clients to take what the guest sent them */
+#define END_LOST_MS	   1000	   /* a guest that goes down loses its streams before it is gone */
+#define END_GRACE_MAX_MS   3600000 /* a client may ask for an hour */
 
-void ending_init(struct ending *e, bool flush);
+void ending_init(struct ending *e, bool flush, uint32_t stop_grace_ms);
 
-/* Take one event; @grace_ms counts for EVENT_STOP only. Return: END_DO_* bits. */
+/* Take one event; @grace_ms counts for EVENT_STOP and EVENT_DRAIN (0: no limit) only. Return: END_DO_* bits. */
 unsigned ending_event(struct ending *e, enum end_event event, uint32_t grace_ms, uint64_t now_ns);
 
 /* "main-exited" ..., as in the exit record. */

@@ -250,6 +250,16 @@ int machine_start(struct machine *m, const struct launch_spec *spec, int console
 	return r < 0 ? err_sys(err, -r, "start a thread") : 0;
 }
 
+uint64_t machine_cpu_ns(struct machine *m)
+{
+	return m->engine ? m->ops->cpu_ns(m->engine) : 0;
+}
+
+uint64_t machine_io_ns(struct machine *m)
+{
+	return loop_thread_cpu_ns(&m->disk_thread) + loop_thread_cpu_ns(&m->fs_thread);
+}
+
 void machine_cut(struct machine *m)
 {
 	if (m->engine)

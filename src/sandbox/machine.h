@@ -37,6 +37,10 @@ int machine_start(struct machine *m, const struct launch_spec *spec, int console
 /* Cut the power. */
 void machine_cut(struct machine *m);
 
+/* CPU time of the guest, and of the threads that serve its disks and folders; ns. */
+uint64_t machine_cpu_ns(struct machine *m);
+uint64_t machine_io_ns(struct machine *m);
+
 /* The guest is gone, all threads have ended, all is freed. */
 void machine_done(struct machine *m);
 

@@ -29,10 +29,19 @@
 #include "sandbox/ending.h"
 #include "sandbox/exit_record.h"
 #include "sandbox/host_clock.h"
+#include "sandbox/keeper.h"
+#include "sandbox/limits.h"
 #include "sandbox/listener.h"
+#include "sandbox/log_queue.h"
 #include "sandbox/machine.h"
 #include "sandbox/report.h"
 #include "sandbox/run_dir.h"
+#include "sandbox/tap.h"
+
+struct left_session {
+	struct left_session *next; /* owned */
+	struct tap_left left;
+};
 
 struct sandbox {
 	const struct launch_spec *spec; /* borrowed */
@@ -40,11 +49,17 @@ struct sandbox {
 	uint64_t started_at;		/* wall clock, ns */
 	struct ending ending;
 	struct machine machine;
+	struct log_queue *log; /* owned */
+	struct taps *taps;     /* owned */
+	struct keeper keeper;
+	struct left_session
+		*left; /* owned; to be watched as soon as the device has done its work */
 	struct console console;
 	struct report report;
 	struct agent_channel *channel; /* owned */
 	struct control control;
 	struct listener agent_listener;
+	struct limits limits;
 	struct host_clock clock;
 	loop_id watchdog_id, parent_id, signal_id, timer_id;
 	int signal_fd; /* owned */
@@ -139,6 +154,7 @@ static void tell_failure(struct sandbox *s)
 static void finish(struct sandbox *s)
 {
 	loop_remove(s->loop, &s->timer_id);
+	log_queue_flush(s->log); /* who hears of the end finds all of the logs */
 	tell_failure(s);
 	log_info("ended: %s%s%s", end_reason_name(s->ending.reason),
 		 s->failure.message[0] ? ": " : "", s->failure.message);
@@ -154,8 +170,11 @@ static void event(struct sandbox *s, enum end_event ev, uint32_t grace_ms)
 
 	if (todo & END_DO_TIMER)
 		set_timer(s, s->ending.deadline_ns);
-	if (todo & END_DO_SHUTDOWN && agent_channel_shutdown(s->channel, s->ending.grace_ms) < 0)
+	if (todo & END_DO_SHUTDOWN &&
+	    agent_channel_shutdown(s->channel, s->ending.grace_ms, s->spec->stop_signal) < 0)
 		log_warn("the agent could not be asked to shut down");
+	if (todo & END_DO_REFUSE && agent_channel_drain(s->channel) < 0)
+		log_warn("the agent could not be asked to refuse sessions");
 	if (todo & END_DO_CUT)
 		machine_cut(&s->machine);
 	if (todo & END_DO_FINISH)
@@ -216,12 +235,45 @@ static void agent_progress(void *user, const char *stage)
 static void client_accepted(void *user, int fd)
 {
 	struct sandbox *s = user;
-	int r = vsock_connect(s->machine.vsock, AGENT_PORT, fd);
+	int r = vsock_connect_tapped(s->machine.vsock, AGENT_PORT, fd, tap_new(s->taps));
 
 	if (r < 0)
 		log_warn("a client could not be joined to the agent: error %d", -r);
 	else
 		s->ending.streams = true;
+}
+
+static void watch_left(void *user)
+{
+	struct sandbox *s = user;
+
+	while (s->left) {
+		struct left_session *l = s->left;
+
+		s->left = l->next;
+		if (s->ending.state == END_GONE)
+			;
+		else if (keeper_watch(&s->keeper, &l->left) < 0)
+			log_warn("the output of session %llu is not logged any more",
+				 (unsigned long long)l->left.session);
+		else
+			s->ending.streams = true;
+		free(l);
+	}
+}
+
+/* A client went away in the midst of a session. */
+static void session_left(void *user, const struct tap_left *left)
+{
+	struct sandbox *s = user;
+	struct left_session *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return;
+	*l = (struct left_session){ s->left, *left };
+	if (!s->left && loop_post(s->loop, watch_left, s) < 0)
+		log_warn("out of memory: the output of a session is not logged any more");
+	s->left = l;
 }
 
 static void clients_quiet(void *user)
@@ -238,6 +290,24 @@ static void clock_changed(void *user)
 
 	IGNORE_RESULT(agent_channel_clock(s->channel) < 0); /* it is ending */
 }
+
+static struct limits_usage usage(void *user)
+{
+	struct sandbox *s = user;
+
+	return (struct limits_usage){
+		.attached = s->ending.streams,
+		.cpu_ns = machine_cpu_ns(&s->machine),
+		.io_ns = machine_io_ns(&s->machine),
+	};
+}
+
+static void limit_due(void *user, enum end_event ev)
+{
+	event(user, ev, 0);
+}
+
+static const struct limits_events limits_events = { .usage = usage, .due = limit_due };
 
 static void agent_ready(void *user)
 {
@@ -256,6 +326,12 @@ static void agent_ready(void *user)
 	if (r < 0)
 		log_warn("changes of the host's clock are not seen: error %d", -r);
 	loop_remove(s->loop, &s->timer_id);
+	r = limits_start(&s->limits, s->loop, s->spec, &limits_events, s);
+	if (r < 0) {
+		fail(s, "agent", -r, "the time of the sandbox cannot be limited");
+		event(s, EVENT_BOOT_FAILED, 0);
+		return;
+	}
 	event(s, EVENT_READY, 0);
 	report_progress(&s->report, "ready");
 	report_ready(&s->report);
@@ -279,6 +355,7 @@ static void agent_session(void *user, const struct session_event *se)
 	struct sandbox *s = user;
 
 	s->ending.sessions = se->n_live > 0;
+	limits_sessions(&s->limits, se->n_live);
 	if (se->ended && se->main && !s->has_main) {
 		s->has_main = true;
 		s->main_code = se->code;
@@ -329,6 +406,7 @@ static void control_stop(void *user, const struct stop_request *request)
 		[STOP_GRACEFUL] = EVENT_STOP,
 		[STOP_KILL] = EVENT_KILL,
 		[STOP_CUT] = EVENT_CUT,
+		[STOP_DRAIN] = EVENT_DRAIN,
 	};
 
 	event(user, events[request->how], request->grace_ms);
@@ -336,6 +414,9 @@ static void control_stop(void *user, const struct stop_request *request)
 
 static void control_touch(void *user)
 {
+	struct sandbox *s = user;
+
+	limits_touch(&s->limits);
 }
 
 static const struct control_events control_events = {
@@ -423,11 +504,17 @@ static int watch_host(struct sandbox *s, struct err *err)
 static int boot(struct sandbox *s, struct err *err)
 {
 	AUTO_CLOSE int guest_console = -1;
-	int pair[2], r;
+	int pair[2], r = log_queue_new(LAUNCH_FD_LOG_DIR, &s->log);
 
+	if (r == 0)
+		r = taps_new(s->log, s->spec->capture, &s->taps);
+	if (r < 0)
+		return err_sys(err, -r, "open the logs");
 	r = machine_init(&s->machine, s->loop, s->spec, err);
 	if (r < 0)
 		return r;
+	keeper_init(&s->keeper, s->loop, s->machine.vsock, s->taps);
+	taps_on_left(s->taps, session_left, s);
 	vsock_on_accept(s->machine.vsock, guest_connects, s);
 	vsock_on_quiet(s->machine.vsock, clients_quiet, s);
 	vsock_on_shutdown(s->machine.vsock, guest_halted, s);
@@ -439,7 +526,7 @@ static int boot(struct sandbox *s, struct err *err)
 	guest_console = pair[1];
 	r = io_set_nonblock(pair[0], 1);
 	if (r == 0)
-		r = console_init(&s->console, s->loop, pair[0], LAUNCH_FD_CONSOLE_LOG);
+		r = console_init(&s->console, s->loop, pair[0], s->log);
 	else
 		(void)close(pair[0]);
 	if (r < 0)
@@ -466,12 +553,24 @@ static int start(struct sandbox *s, struct err *err)
 
 static void sandbox_done(struct sandbox *s)
 {
+	if (s->taps)
+		taps_on_left(s->taps, NULL, NULL);
+	keeper_done(&s->keeper);
 	machine_done(&s->machine);
+	taps_free(s->taps);
+	while (s->left) {
+		struct left_session *next = s->left->next;
+
+		free(s->left);
+		s->left = next;
+	}
 	agent_channel_free(s->channel);
 	host_clock_done(&s->clock);
+	limits_done(&s->limits);
 	listener_done(&s->agent_listener);
 	control_done(&s->control);
 	console_done(&s->console);
+	log_queue_free(s->log);
 	report_done(&s->report);
 	if (s->signal_fd >= 0)
 		(void)close(s->signal_fd);
@@ -503,7 +602,7 @@ int sandbox_run(const struct launch_spec *spec)
 	struct err err = ERR_INIT;
 	int r;
 
-	ending_init(&s.ending, spec->flush);
+	ending_init(&s.ending, spec->flush, spec->stop_timeout_ms);
 	report_init(&s.report, LAUNCH_FD_READY);
 	report_progress(&s.report, "monitor");
 	r = start(&s, &err);

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 int loop_thread_init(struct loop_thread *t, const char *name)
@@ -34,6 +35,17 @@ int loop_thread_start(struct loop_thread *t)
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	t->running = r == 0;
 	return -r;
+}
+
+uint64_t loop_thread_cpu_ns(const struct loop_thread *t)
+{
+	struct timespec at = { 0 };
+	clockid_t clock;
+
+	if (!t->running || pthread_getcpuclockid(t->thread, &clock) != 0 ||
+	    clock_gettime(clock, &at) < 0)
+		return 0;
+	return (uint64_t)at.tv_sec * NS_PER_S + (uint64_t)at.tv_nsec;
 }
 
 void loop_thread_stop(struct loop_thread *t)

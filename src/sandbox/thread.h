@@ -19,6 +19,8 @@ struct loop_thread {
 MUST_CHECK int loop_thread_init(struct loop_thread *t, const char *name);
 /* Serve the loop, all signals blocked. 0 or -errno. */
 MUST_CHECK int loop_thread_start(struct loop_thread *t);
+/* CPU time that the thread has taken, ns; 0 if it does not run. */
+uint64_t loop_thread_cpu_ns(const struct loop_thread *t);
 /* End the thread: no handler runs after this. */
 void loop_thread_stop(struct loop_thread *t);
 /* Free the loop, of a stopped thread. */

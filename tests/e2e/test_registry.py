@@ -204,6 +204,8 @@ def test_nobody_there():
     with FakeRegistry() as r:
         host = r.host
     failed(get(host, "a/b", "manifest", "1"), "registry-unreachable 808", host, "refused")
+    run = get(host, "a/b", "blob", "sha256:" + "0" * 64, "1")
+    assert failed(run, "registry-unreachable 808", "refused").count("retry ") == 1
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/spawn.h"
@@ -42,6 +43,7 @@ struct qemu {
 	engine_exit_fn on_exit;
 	void *user;
 
+	pid_t pid;
 	int pidfd; /* owned; -1 before spawn and after the end was told */
 	loop_id pidfd_id;
 	bool stopped; /* stop() was called */
@@ -234,6 +236,7 @@ static int spawn_qemu(struct qemu *q, const struct engine_config *config, const 
 	r = spawn(&spawn_args, &q->pidfd);
 	if (r < 0)
 		return err_sys(err, -r, "start QEMU '%s'", config->qemu_path);
+	q->pid = r;
 	return 0;
 }
 
@@ -327,9 +330,23 @@ static void qemu_free(struct engine *e)
 	free(q);
 }
 
+/* As long as it is not collected, the number is its. */
+static uint64_t qemu_cpu_ns(struct engine *e)
+{
+	struct qemu *q = (struct qemu *)e;
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (q->pidfd < 0 || clock_getcpuclockid(q->pid, &clock) != 0 ||
+	    clock_gettime(clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 const struct engine_ops engine_qemu = {
 	.name = "qemu",
 	.start = qemu_start,
+	.cpu_ns = qemu_cpu_ns,
 	.stop = qemu_stop,
 	.free = qemu_free,
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tap.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "proto/frame.h"
 #include "proto/launch.h"
 
@@ -89,7 +92,45 @@ TEST(progress_and_stop)
 	ASSERT_EQ(frame_next(b.data, b.len, &f), b.len);
 	ASSERT_EQ(stop_request_decode(f.payload, f.len, &s2), 0);
 	ASSERT(s2.how == STOP_CUT && s2.grace_ms == 10000);
-	ASSERT_EQ(stop_request_decode("\xa1\x01\x03", 3, &s2), -EPROTO); /* STOP_HOW_MAX */
+	ASSERT_EQ(stop_request_decode("\xa1\x01\x04", 3, &s2), -EPROTO); /* STOP_HOW_MAX */
+}
+
+#define BOOT "01234567-89ab-cdef-0123-456789abcdef"
+
+TEST(who_the_monitor_is)
+{
+	static const struct {
+		const char *name, *text;
+	} bad[] = {
+		{ "nothing", "" },
+		{ "no start", "17\n" },
+		{ "no boot id", "17 4711 \n" },
+		{ "pid zero", "0 4711 " BOOT "\n" },
+		{ "pid below zero", "-1 4711 " BOOT "\n" },
+		{ "pid too big", "2147483648 4711 " BOOT "\n" },
+		{ "start too big", "17 18446744073709551616 " BOOT "\n" },
+		{ "no new line", "17 4711 " BOOT },
+		{ "more behind", "17 4711 " BOOT "\nx" },
+		{ "no boot id but text", "17 4711 0123456789abcdef-zzzz-ffff-0123456789\n" },
+	};
+	struct monitor_identity id;
+	char text[MONITOR_IDENTITY_MAX] = "";
+	uint64_t start = 0;
+	int fd = memfd_create("lock", MFD_CLOEXEC);
+
+	ASSERT_EQ(monitor_identity_parse("17 4711 " BOOT "\n", &id), 0);
+	ASSERT_EQ(id.pid, 17);
+	ASSERT_EQ(id.start, 4711);
+	ASSERT_STR(id.boot, BOOT);
+	for_cases(c, bad)
+		ASSERT_EQ(monitor_identity_parse(c->text, &id), -EPROTO);
+	ASSERT_EQ(monitor_identity_write(fd), 0);
+	ASSERT(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	ASSERT_EQ(monitor_identity_parse(text, &id), 0);
+	ASSERT_EQ(id.pid, getpid());
+	ASSERT_EQ(monitor_start_time(getpid(), &start), 0);
+	ASSERT_EQ(id.start, start);
+	(void)close(fd);
 }
 
 TAP_MAIN()

@@ -33,7 +33,7 @@ static const struct {
 	{ "empty program", "{\"command\":[\"\"]}", NULL, "empty" },
 	{ "no list", "{\"command\":\"ls\"}", NULL, "command" },
 	{ "typo", "{\"comand\":[\"a\"]}", NULL, "command" },
-	{ "later", "{\"command\":[\"a\"],\"capture\":false}", NULL, "not supported yet" },
+	{ "later", "{\"command\":[\"a\"],\"start\":true}", NULL, "not supported yet" },
 	{ "cwd", "{\"command\":[\"a\"],\"cwd\":\"x\"}", NULL, "absolute" },
 	{ "stdin", "{\"command\":[\"a\"],\"stdin\":\"pip\"}", NULL, "pipe" },
 	{ "timeout", "{\"command\":[\"a\"],\"timeout_ms\":0}", NULL, "timeout_ms" },

@@ -292,6 +292,31 @@ TEST(a_number_alone_is_not_signalled)
 	remove_tree(AT_FDCWD, dir);
 }
 
+TEST(logs_of_what_failed_are_kept_for_a_while)
+{
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct home *home;
+	char id[32];
+
+	make_dir();
+	home = open_home();
+	for (int i = 0; i < 25; i++) {
+		(void)snprintf(id, sizeof(id), "%016x", i);
+		ASSERT_EQ(mkdirat(home->logs_fd, id, 0700), 0);
+		kept_logs_keep(home, id);
+		ASSERT(kept_logs_there(home, id));
+	}
+	ASSERT(!kept_logs_there(home, "0000000000000004"));
+	ASSERT(kept_logs_there(home, "0000000000000005"));
+	ASSERT_EQ(utimensat(home->logs_fd, "0000000000000005", old, 0), 0);
+	ASSERT(!kept_logs_there(home, "0000000000000005"));
+	kept_logs_keep(home, id);
+	ASSERT_EQ(faccessat(home->logs_fd, "0000000000000005", F_OK, 0), -1);
+	ASSERT(!kept_logs_there(home, "../run"));
+	home_close(home);
+	remove_tree(AT_FDCWD, dir);
+}
+
 TEST(a_removal_that_was_cut_off_is_finished)
 {
 	char id[] = "1111111111111111", name[] = "a";

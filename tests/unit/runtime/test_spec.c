@@ -110,6 +110,12 @@ static const struct {
 	{ "lifecycle typo", "{" I ",\"lifecycle\":{\"stop_timeout\":1}}", "lifecycle" },
 	{ "lifecycle zero", "{" I ",\"lifecycle\":{\"start_timeout_ms\":0}}", "start_timeout_ms" },
 	{ "lifecycle detached", "{" I ",\"lifecycle\":{\"detached\":true}}", NULL },
+	{ "lifecycle limits",
+	  "{" I ",\"lifecycle\":{\"max_duration_ms\":5,\"idle_timeout_ms\":0,\"replace\":true,"
+	  "\"replace_timeout_ms\":0,\"stop_signal\":\"SIGQUIT\"}}",
+	  NULL },
+	{ "lifecycle signal", "{" I ",\"lifecycle\":{\"stop_signal\":\"NOPE\"}}",
+	  "'NOPE' is no signal" },
 };
 
 static void check(const char *text, struct spec *spec)

@@ -67,7 +67,7 @@ static void play(struct buf *b, struct seen *s)
 	*s = (struct seen){ 0 };
 	ASSERT_EQ(loop_new(&s->loop), 0);
 	ASSERT_EQ(agent_channel_new(s->loop, boot_fd, &events, s, &c), 0);
-	ASSERT_EQ(agent_channel_shutdown(c, 1), -ENOTCONN);
+	ASSERT_EQ(agent_channel_shutdown(c, 1, 0), -ENOTCONN);
 	fd = agent_channel_accept(c);
 	ASSERT(fd >= 0);
 	ASSERT_EQ(agent_channel_accept(c), -EBUSY);
@@ -77,7 +77,7 @@ static void play(struct buf *b, struct seen *s)
 	ASSERT_EQ(s->connected, 1);
 	ASSERT_EQ(s->lost, 1);
 	ASSERT(recv(fd, got, sizeof(got), MSG_DONTWAIT) > (ssize_t)sizeof(boot));
-	ASSERT_EQ(agent_channel_shutdown(c, 1), -ENOTCONN);
+	ASSERT_EQ(agent_channel_shutdown(c, 1, 0), -ENOTCONN);
 	agent_channel_free(c);
 	loop_free(s->loop);
 	(void)close(fd);

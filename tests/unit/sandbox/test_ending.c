@@ -69,6 +69,39 @@ static const struct {
 	{ "the agent is lost", END_RUNNING, 1, 0, 0, EVENT_AGENT_LOST, 0, END_DO_TIMER, END_LOST,
 	  REASON_NONE, 0, MS(1000) },
 
+	{ "max duration", END_RUNNING, 1, 1, 1, EVENT_MAX_DURATION, 0, ASK, END_ASKED,
+	  REASON_MAX_DURATION, 10000, MS(15300) },
+	{ "idle", END_RUNNING, 1, 1, 0, EVENT_IDLE, 0, ASK, END_ASKED, REASON_IDLE, 10000,
+	  MS(15300) },
+	{ "drain", END_RUNNING, 1, 1, 0, EVENT_DRAIN, 0, END_DO_REFUSE, END_REFUSING, REASON_NONE,
+	  0, 0 },
+	{ "drain, but not for long", END_RUNNING, 1, 1, 0, EVENT_DRAIN, 500,
+	  END_DO_REFUSE | END_DO_TIMER, END_REFUSING, REASON_NONE, 0, MS(500) },
+	{ "drain without sessions", END_RUNNING, 1, 0, 0, EVENT_DRAIN, 0, ASK, END_ASKED,
+	  REASON_DRAINED, 9000, MS(14300) },
+	{ "drain while it starts", END_STARTING, 1, 0, 0, EVENT_DRAIN, 0, END_DO_CUT, END_CUT,
+	  REASON_DRAINED, 0, 0 },
+	{ "drain while it stops", END_ASKED, 1, 1, 0, EVENT_DRAIN, 0, 0, END_ASKED,
+	  REASON_STOP_REQUESTED, 0, 0 },
+	{ "one session less", END_REFUSING, 1, 1, 0, EVENT_QUIET, 0, 0, END_REFUSING, REASON_NONE,
+	  0, 0 },
+	{ "all sessions ended", END_REFUSING, 1, 0, 0, EVENT_QUIET, 0, ASK, END_ASKED,
+	  REASON_DRAINED, 9000, MS(14300) },
+	{ "main ended, the others drain", END_REFUSING, 1, 1, 0, EVENT_MAIN_EXITED, 0, 0,
+	  END_REFUSING, REASON_NONE, 0, 0 },
+	{ "main was the last", END_REFUSING, 1, 0, 0, EVENT_MAIN_EXITED, 0, ASK, END_ASKED,
+	  REASON_DRAINED, 9000, MS(14300) },
+	{ "drained long enough", END_REFUSING, 1, 1, 0, EVENT_TIMEOUT, 0, ASK, END_ASKED,
+	  REASON_DRAINED, 9000, MS(14300) },
+	{ "a stop overtakes a drain", END_REFUSING, 1, 1, 0, EVENT_STOP, 100, ASK, END_ASKED,
+	  REASON_STOP_REQUESTED, 100, MS(5400) },
+	{ "a kill overtakes a drain", END_REFUSING, 1, 1, 0, EVENT_KILL, 0, ASK, END_ASKED,
+	  REASON_KILLED, 0, MS(2300) },
+	{ "max duration while it drains", END_REFUSING, 1, 1, 0, EVENT_MAX_DURATION, 0, ASK,
+	  END_ASKED, REASON_MAX_DURATION, 10000, MS(15300) },
+	{ "the guest halts while it drains", END_REFUSING, 1, 1, 0, EVENT_HALTED, 0, END_DO_CUT,
+	  END_CUT, REASON_GUEST_POWEROFF, 0, 0 },
+
 	{ "flushed", END_ASKED, 1, 0, 0, EVENT_FLUSHED, 0, END_DO_CUT, END_CUT,
 	  REASON_STOP_REQUESTED, 0, 0 },
 	{ "flushed, a client reads", END_ASKED, 1, 0, 1, EVENT_FLUSHED, 0, END_DO_TIMER,
@@ -126,7 +159,7 @@ TEST(events)
 	for_cases(c, cases) {
 		struct ending e;
 
-		ending_init(&e, c->flush);
+		ending_init(&e, c->flush, 9000);
 		e.state = c->from;
 		e.reason = reason_in(c->from);
 		e.sessions = c->sessions;
@@ -152,7 +185,7 @@ TEST(any_order_ends)
 		struct ending e;
 		int finished = 0;
 
-		ending_init(&e, round & 1);
+		ending_init(&e, round & 1, 9000);
 		for (int i = 0; i < 30; i++) {
 			seed = seed * 1664525 + 1013904223;
 			e.sessions = seed >> 30 & 1;
@@ -167,11 +200,63 @@ TEST(any_order_ends)
 	}
 }
 
+TEST(a_second_drain_only_shortens)
+{
+	struct ending e;
+
+	ending_init(&e, true, 9000);
+	e.sessions = true;
+	(void)ending_event(&e, EVENT_READY, 0, NOW);
+	ASSERT_EQ(ending_event(&e, EVENT_DRAIN, 0, NOW), END_DO_REFUSE);
+	ASSERT_EQ(ending_event(&e, EVENT_DRAIN, 700, NOW), END_DO_REFUSE | END_DO_TIMER);
+	ASSERT_EQ(ending_event(&e, EVENT_DRAIN, 900, NOW), END_DO_REFUSE);
+	ASSERT_EQ(ending_event(&e, EVENT_DRAIN, 0, NOW), END_DO_REFUSE);
+	ASSERT_EQ(e.deadline_ns, MS(700));
+}
+
+/* Random events: the states follow each other only as runtime.md has it (section 1). */
+TEST(no_other_edge)
+{
+	static const unsigned edges[END_STATE_MAX] = {
+		[END_STARTING] = 1u << END_RUNNING | 1u << END_CUT | 1u << END_GONE,
+		[END_RUNNING] = 1u << END_REFUSING | 1u << END_ASKED | 1u << END_DRAINING |
+				1u << END_LOST | 1u << END_CUT | 1u << END_GONE,
+		[END_REFUSING] = 1u << END_ASKED | 1u << END_DRAINING | 1u << END_LOST |
+				 1u << END_CUT | 1u << END_GONE,
+		[END_ASKED] = 1u << END_DRAINING | 1u << END_LOST | 1u << END_CUT | 1u << END_GONE,
+		[END_DRAINING] = 1u << END_CUT | 1u << END_GONE,
+		[END_LOST] = 1u << END_CUT | 1u << END_GONE,
+		[END_CUT] = 1u << END_GONE,
+	};
+	uint32_t seed = 7;
+
+	for (int round = 0; round < 20000; round++) {
+		struct ending e;
+
+		ending_init(&e, round & 1, 9000);
+		for (int i = 0; i < 30; i++) {
+			enum end_state before = e.state;
+			unsigned todo;
+
+			seed = seed * 1664525 + 1013904223;
+			e.sessions = seed >> 30 & 1;
+			e.streams = seed >> 29 & 1;
+			todo = ending_event(&e, (seed >> 16) % EVENT_MAX, seed & 0xfff, NOW);
+			ASSERT(e.state == before || edges[before] & 1u << e.state);
+			/* What waits has a time, but for a drain without limit. */
+			if (e.state == END_ASKED && e.state != before)
+				ASSERT(todo & END_DO_TIMER);
+			if (e.state == END_GONE)
+				ASSERT(e.reason != REASON_NONE);
+		}
+	}
+}
+
 TEST(kills_do_not_put_off_the_end)
 {
 	struct ending e;
 
-	ending_init(&e, true);
+	ending_init(&e, true, 9000);
 	(void)ending_event(&e, EVENT_READY, 0, NOW);
 	(void)ending_event(&e, EVENT_KILL, 0, NOW);
 	(void)ending_event(&e, EVENT_KILL, 0, MS(2000));
