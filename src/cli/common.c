@@ -112,15 +112,15 @@ int common_json(struct json_out *o, struct buf *b, const char **ret_text, struct
 	return 0;
 }
 
-int common_jsonl(const struct json_at *root, size_t n, struct msb_error *err)
+int common_jsonl(const struct json_at *array, size_t n, struct msb_error *err)
 {
-	AUTO(buf_done) struct buf b;
+	AUTO(buf_done) struct buf b = { 0 };
 
 	buf_init(&b, COMMON_JSON_MAX);
 	for (size_t i = 0; i < n; i++) {
-		struct json_at row = json_item(root, i);
+		struct json_at row = json_item(array, i);
 		struct json_out o;
-		const char *text;
+		const char *text = NULL;
 		int r;
 
 		buf_clear(&b);

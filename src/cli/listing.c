@@ -44,7 +44,7 @@ static int choose(const struct listing *l, const char *columns, size_t order[LIS
 
 int listing_check(const struct listing *l, const struct listing_opts *o, struct msb_error *err)
 {
-	size_t order[LISTING_COLUMNS];
+	size_t order[LISTING_COLUMNS] = { 0 };
 	int r = choose(l, o->columns, order, err);
 
 	return r < 0 ? r : common_choice("format", o->format, formats, err);
@@ -63,7 +63,7 @@ static int add_row(struct out_table *t, const struct listing_row *row, const siz
 static int print_table(const struct listing *l, const struct listing_opts *o,
 		       const struct json_at *array, size_t n_items, struct msb_error *err)
 {
-	size_t order[LISTING_COLUMNS];
+	size_t order[LISTING_COLUMNS] = { 0 };
 	const char *header[LISTING_COLUMNS];
 	int n = choose(l, o->columns, order, err), r = 0;
 	struct out_table *t;

@@ -66,7 +66,7 @@ static void add_quoted(struct json_out *o, const uint8_t *p, size_t len)
 		size_t plain = plain_len(p, len);
 		size_t n = plain ? plain : utf8_len(p, len);
 
-		if (plain) {
+		if (plain || n > 1) {
 			add(o, p, n);
 		} else if (n == 0) {
 			add(o, "\xef\xbf\xbd", 3); /* U+FFFD */
@@ -77,11 +77,9 @@ static void add_quoted(struct json_out *o, const uint8_t *p, size_t len)
 			add(o, esc, 2);
 		} else if (*p == '\n') {
 			add(o, "\\n", 2);
-		} else if (*p < 0x20 || *p == 0x7f) {
+		} else {
 			(void)snprintf(esc, sizeof(esc), "\\u%04x", *p);
 			add(o, esc, 6);
-		} else {
-			add(o, p, n);
 		}
 		p += n;
 		len -= n;

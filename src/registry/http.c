@@ -11,6 +11,7 @@
  */
 #include "registry/http.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>

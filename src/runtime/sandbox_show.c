@@ -67,7 +67,9 @@ static void put_end(struct json_out *o, const struct state_sandbox *sb)
 
 static int parse_spec(const struct state_sandbox *sb, json_t **ret, struct err *err)
 {
-	return json_parse("spec", sb->spec, strlen(sb->spec), 2 * (size_t)SPEC_MAX_LEN, ret, err);
+	const char *text = sb->spec ? sb->spec : "";
+
+	return json_parse("spec", text, strlen(text), 2 * (size_t)SPEC_MAX_LEN, ret, err);
 }
 
 struct listing {
