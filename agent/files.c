@@ -98,7 +98,10 @@ static void warn(void *user, const char *path, const char *what)
 		return;
 	(void)snprintf(w.path, sizeof(w.path), "%s", len > cut ? path + len - cut : path);
 	(void)snprintf(w.message, sizeof(w.message), "%s", what);
-	send_frame(j, file_warning_encode(&j->out, &w));
+	/* A client that is gone is seen by the next read, or the next write of data. */
+	if (file_warning_encode(&j->out, &w) >= 0)
+		IGNORE_RESULT(io_write_full(j->fd, j->out.data, j->out.len) < 0);
+	buf_clear(&j->out);
 }
 
 static int put(void *user, const void *data, size_t len, struct err *err)
@@ -110,8 +113,11 @@ static int put(void *user, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
-/* The next frame; *ret_len bytes of the input are to be taken once it was used. */
-static void next_frame(struct job *j, struct frame *ret, size_t *ret_len)
+/*
+ * The next frame; *ret_len bytes of the input are to be taken once it was used. false: the client is
+ * gone.
+ */
+static bool next_frame(struct job *j, struct frame *ret, size_t *ret_len)
 {
 	int64_t took;
 
@@ -121,13 +127,14 @@ static void next_frame(struct job *j, struct frame *ret, size_t *ret_len)
 		ssize_t n = p ? recv(j->fd, p, room, 0) : -1;
 
 		if (n <= 0 && !(n < 0 && errno == EINTR && p))
-			_exit(1);
+			return false;
 		if (n > 0)
 			buf_grew(&j->in, (size_t)n);
 	}
 	if (took < 0 || (ret->type == FRAME_FILE_DATA && ret->len > FRAME_MAX_DATA))
 		failed(j, EPROTO, j->req->path, "the client broke the protocol");
 	*ret_len = (size_t)took;
+	return true;
 }
 
 /* Where the last part of the path begins, behind the slashes that end it; "." for "/" alone. */
@@ -219,7 +226,10 @@ static _Noreturn void do_tar_in(struct job *j)
 		failed_call(j, errno, "open the folder");
 	r = tar_unpack_new(dir, &o, &u, &err);
 	for (bool end = false; r >= 0 && !end;) {
-		next_frame(j, &f, &len);
+		if (!next_frame(j, &f, &len)) {
+			tar_unpack_free(u); /* and the file that is not whole */
+			_exit(1);
+		}
 		end = f.type == FRAME_FILE_EOF;
 		if (end)
 			r = tar_unpack_finish(u, &err);

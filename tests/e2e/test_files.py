@@ -332,3 +332,19 @@ def test_bad_requests(guest):
     c.say(35, b"what?")  # STDIN, in place of data
     assert c.next()[0] == FAILED
     c.sock.close()
+
+
+def test_lost_client(guest):
+    """A client that goes away in the middle of a file leaves nothing of it."""
+    guest.sh("mkdir -p /tmp/half")
+    b = io.BytesIO()
+    with tarfile.open(fileobj=b, mode="w") as t:
+        i = tarfile.TarInfo("part")
+        i.size = 1 << 20
+        t.addfile(i, io.BytesIO(bytes(i.size)))
+    c = AgentClient(guest.run_dir)
+    c.say(OPEN_FILE, {1: 2, 2: b"/tmp/half"})
+    c.say(97, b.getvalue()[:200000])
+    assert eventually(lambda: guest.sh("ls /tmp/half") == "part\n")
+    c.sock.close()
+    assert eventually(lambda: guest.sh("ls /tmp/half") == "")
