@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/out.h"
+#include "cli/show.h"
 
 struct cp_opts {
 	const char *chown;
@@ -119,21 +120,47 @@ static void tell_warnings(const char *json)
 		out_remark("%llu more of that kind", (unsigned long long)(total - n));
 }
 
-static int copy(const struct end *src, const struct end *dst, const char *options, char **ret_json,
-		struct msb_error *err)
+struct copy {
+	const struct end *src, *dst;
+	const char *options;
+	char *json; /* owned; out */
+};
+
+static int copy(void *user, const struct msb_call *call, struct msb_error *err)
 {
+	struct copy *c = user;
+	const struct end *src = c->src, *dst = c->dst;
+
 	if (is_stdio(src))
-		return msb_fs_tar_in(dst->fs, STDIN_FILENO, dst->path, options, NULL, ret_json,
+		return msb_fs_tar_in(dst->fs, STDIN_FILENO, dst->path, c->options, call, &c->json,
 				     err);
 	if (is_stdio(dst))
-		return msb_fs_tar_out(src->fs, src->path, STDOUT_FILENO, options, NULL, ret_json,
+		return msb_fs_tar_out(src->fs, src->path, STDOUT_FILENO, c->options, call, &c->json,
 				      err);
 	if (src->fs && dst->fs)
-		return msb_fs_copy(src->fs, src->path, dst->fs, dst->path, options, NULL, ret_json,
-				   err);
+		return msb_fs_copy(src->fs, src->path, dst->fs, dst->path, c->options, call,
+				   &c->json, err);
 	if (src->fs)
-		return msb_fs_copy_out(src->fs, src->path, dst->path, options, NULL, ret_json, err);
-	return msb_fs_copy_in(dst->fs, src->path, dst->path, options, NULL, ret_json, err);
+		return msb_fs_copy_out(src->fs, src->path, dst->path, c->options, call, &c->json,
+				       err);
+	return msb_fs_copy_in(dst->fs, src->path, dst->path, c->options, call, &c->json, err);
+}
+
+/* A signal ends the call, so that no file stays that is not whole. */
+static int copy_and_tell(const struct cp_opts *o, struct copy *c, struct msb_error *err)
+{
+	struct show_job job = { .name = c->src->path, .run = copy, .user = c };
+	int r = show_run(&job, 1, SHOW_NONE, err);
+
+	if (c->json && !o->quiet)
+		tell_warnings(c->json);
+	msb_free(TAKE_PTR(c->json));
+	if (r != 0)
+		return r < 0 ? r : EXIT_SIGNAL + r;
+	if (job.result >= 0)
+		return 0;
+	*err = job.error;
+	return is_stdio(c->dst) && err->sys == EPIPE ? EXIT_PIPE_CLOSED : job.result;
 }
 
 static int check_ends(const struct end *src, const struct end *dst, const struct cp_opts *o,
@@ -164,7 +191,7 @@ static int cp_run(const struct cli *cli, const void *opts, const struct opt_rest
 	AUTO(msb_close) struct msb *m = NULL;
 	AUTO(end_done) struct end src = { 0 };
 	AUTO(end_done) struct end dst = { 0 };
-	AUTO(msb_free) char *json = NULL;
+	struct copy c = { .src = &src, .dst = &dst };
 	const char *text = NULL;
 	int r = common_arguments(rest, 2, 2, "what to copy and where to: msb cp SRC DST", err);
 
@@ -184,12 +211,8 @@ static int cp_run(const struct cli *cli, const void *opts, const struct opt_rest
 		r = open_end(m, &dst, err);
 	if (r < 0)
 		return r;
-	r = copy(&src, &dst, text, &json, err);
-	if (json && !o->quiet)
-		tell_warnings(json);
-	if (r < 0 && is_stdio(&dst) && err->sys == EPIPE)
-		return EXIT_PIPE_CLOSED;
-	return r < 0 ? r : 0;
+	c.options = text;
+	return copy_and_tell(o, &c, err);
 }
 
 const struct command cmd_cp = {

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import stat
 import tarfile
 
@@ -348,3 +349,15 @@ def test_lost_client(guest):
     assert eventually(lambda: guest.sh("ls /tmp/half") == "part\n")
     c.sock.close()
     assert eventually(lambda: guest.sh("ls /tmp/half") == "")
+
+
+def test_interrupted(guest, module_home, tmp_path):
+    """ctrl-c leaves no file that is not whole."""
+    guest.sh("head -c 268435456 /dev/zero > /root/long")
+    (tmp_path / "to").mkdir()
+    p = module_home.start("cp", f"{NAME}:/root/long", str(tmp_path / "to"))
+    assert eventually(lambda: os.listdir(tmp_path / "to"))
+    p.send_signal(signal.SIGINT)
+    assert p.wait(60) == 130
+    assert os.listdir(tmp_path / "to") == []
+    guest.sh("rm /root/long")
