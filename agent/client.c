@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "hostclock.h"
 #include "requests.h"
 #include "tcp.h"
@@ -106,6 +107,9 @@ static void on_frame(void *user, const struct frame *f)
 		return;
 	case FRAME_OPEN_TCP:
 		tcp_open(c, f);
+		return;
+	case FRAME_OPEN_FILE:
+		files_open(c, f);
 		return;
 	case FRAME_OPEN_REQUESTS:
 		open_requests(c, f);

@@ -14,7 +14,7 @@
 #include "image/ring.h"
 #include "image/room.h"
 #include "image/stream.h"
-#include "image/tar.h"
+#include "tar/tar.h"
 
 /*
  * DOC: the pipeline of a layer

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "tar/limits.h"
 
 /*
  * Every bound of the module that is fixed, in one place; struct image_limits (image.h) has those
@@ -47,17 +48,10 @@ int limit_exceeded(struct err *err, const char *key, uint64_t found, uint64_t li
 #define TREE_DEPTH_MAX	 2048 /* components in a path of PATH_BYTES_MAX */
 #define SYMLINKS_MAX	 40   /* MAXSYMLINKS of Linux */
 
-/* Attributes of one file, all of them together; XATTR_SIZE_MAX of Linux. */
-#define XATTR_BYTES_MAX (64 * KIB)
-#define XATTRS_MAX	1024 /* of one file */
-
-/* Tar: body of a pax header or GNU long name; global pax headers together. */
-#define PAX_BYTES_MAX	  (1 * MIB)
-#define SPARSE_CHUNKS_MAX 1000000u
 /* EROFS maps of sparse files: entries for a file, bytes of unaligned data in a layer. */
-#define SPARSE_MAP_MAX	  (1u << 24)
-#define SPARSE_MAPS_MAX	  (1u << 26) /* of a layer */
-#define SPARSE_COPY_MAX	  (256 * MIB)
+#define SPARSE_MAP_MAX	(1u << 24)
+#define SPARSE_MAPS_MAX (1u << 26) /* of a layer */
+#define SPARSE_COPY_MAX (256 * MIB)
 
 /* Decompression: zstd window (2^27 = 128 MiB). */
 #define ZSTD_WINDOW_LOG_MAX 27

@@ -8,8 +8,8 @@
 #include "image/archive.h"
 #include "image/limits.h"
 #include "image/stream.h"
-#include "image/tar.h"
 #include "image/tree.h"
+#include "tar/tar.h"
 
 static struct member *current(struct archive *a)
 {

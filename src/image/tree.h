@@ -9,7 +9,7 @@
 
 #include "base/defer.h"
 #include "base/err.h"
-#include "image/tar.h"
+#include "tar/tar.h"
 
 /*
  * A tree of files in memory: of one layer, or merged.  All of it lives in one arena and ends with

@@ -9,7 +9,7 @@
 #include "image/erofs.h"
 #include "image/limits.h"
 #include "image/open.h"
-#include "image/tar.h"
+#include "tar/tar.h"
 
 /*
  * DOC: verify

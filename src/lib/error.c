@@ -13,6 +13,9 @@ SAME(ERR_NR_SANDBOX_NOT_FOUND, MSB_E_SANDBOX_NOT_FOUND);
 SAME(ERR_NR_IMAGE_NOT_FOUND, MSB_E_IMAGE_NOT_FOUND);
 SAME(ERR_NR_PATH_NOT_FOUND, MSB_E_PATH_NOT_FOUND);
 SAME(ERR_NR_SANDBOX_EXISTS, MSB_E_SANDBOX_ALREADY_EXISTS);
+SAME(ERR_NR_PATH_EXISTS, MSB_E_PATH_EXISTS);
+SAME(ERR_NR_PATH_DENIED, MSB_E_PATH_DENIED);
+SAME(ERR_NR_FS, MSB_E_FS);
 SAME(ERR_NR_REGISTRY_AUTH, MSB_E_REGISTRY_AUTH);
 SAME(ERR_NR_BUSY, MSB_E_BUSY);
 SAME(ERR_NR_STILL_RUNNING, MSB_E_SANDBOX_STILL_RUNNING);
@@ -67,8 +70,10 @@ const char *msb_code_name(int32_t code)
 		{ MSB_E_PATH_NOT_FOUND, "path-not-found" },
 		{ MSB_E_ALREADY_EXISTS, "already-exists" },
 		{ MSB_E_SANDBOX_ALREADY_EXISTS, "sandbox-already-exists" },
+		{ MSB_E_PATH_EXISTS, "path-exists" },
 		{ MSB_E_DENIED, "denied" },
 		{ MSB_E_REGISTRY_AUTH, "registry-auth" },
+		{ MSB_E_PATH_DENIED, "path-denied" },
 		{ MSB_E_BUSY, "busy" },
 		{ MSB_E_SANDBOX_STILL_RUNNING, "sandbox-still-running" },
 		{ MSB_E_SANDBOX_NOT_RUNNING, "sandbox-not-running" },
@@ -88,6 +93,7 @@ const char *msb_code_name(int32_t code)
 		{ MSB_E_LOG_GAP, "log-gap" },
 		{ MSB_E_IO, "io" },
 		{ MSB_E_DATABASE, "database" },
+		{ MSB_E_FS, "fs" },
 		{ MSB_E_CANCELLED, "cancelled" },
 		{ MSB_E_EXEC_FAILED, "exec-failed" },
 		{ MSB_E_OUTPUT_LIMIT, "output-limit" },

@@ -32,7 +32,7 @@ bool frame_is_known(uint16_t type)
 	} known[] = {
 		{ FRAME_HELLO, FRAME_ERROR },	     { FRAME_BOOT, FRAME_PONG },
 		{ FRAME_OPEN_EXEC, FRAME_TCP_EOF },  { FRAME_LAUNCH_PROGRESS, FRAME_TOUCH },
-		{ FRAME_OPEN_REQUESTS, FRAME_THAW },
+		{ FRAME_OPEN_REQUESTS, FRAME_THAW }, { FRAME_OPEN_FILE, FRAME_FILE_WARNING },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

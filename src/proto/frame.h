@@ -71,6 +71,13 @@ enum frame_type {
 	FRAME_FREEZE = 90,	  /* to guest: the root disk stands still until THAW, or 5 s */
 	FRAME_THAW = 91,	  /* to guest */
 
+	/* file stream: one operation; see file.h */
+	FRAME_OPEN_FILE = 96,	  /* to guest, once: struct file_request */
+	FRAME_FILE_DATA = 97,	  /* both ways: bytes */
+	FRAME_FILE_EOF = 98,	  /* to guest: no more bytes */
+	FRAME_FILE_ENTRY = 99,	  /* from guest: struct file_entry */
+	FRAME_FILE_WARNING = 100, /* from guest: struct file_warning */
+
 	/* ready pipe and control socket of msb-sandbox, see launch.h */
 	FRAME_LAUNCH_PROGRESS = 64, /* from monitor: struct launch_progress */
 	FRAME_LAUNCH_READY = 65,    /* from monitor; on the control socket to who watches */

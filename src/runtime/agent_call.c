@@ -6,26 +6,20 @@
 #include "base/clock.h"
 #include "proto/frame.h"
 #include "proto/request.h"
+#include "runtime/conversation.h"
 #include "runtime/internal.h"
 
 #define CALL_MS	   30000       /* default time-out */
 #define READ_CHUNK (64u << 10) /* bytes */
 
-struct conversation {
-	const struct sandbox *sb;
-	int fd;
-	struct cancel *cancel;
-	uint64_t deadline_ns; /* 0: none */
-};
-
-static int lost(const struct conversation *c, struct err *err)
+int conversation_lost(const struct conversation *c, struct err *err)
 {
 	err_set(err, ERR_BUSY, "sandbox '%s' ended meanwhile", c->sb->name);
 	return err_detail(err, ERR_NR_NOT_RUNNING, c->sb->name);
 }
 
 /* Until the socket is ready. */
-static int wait_for(const struct conversation *c, short events, struct err *err)
+int conversation_wait(const struct conversation *c, short events, struct err *err)
 {
 	struct pollfd p = { .fd = c->fd, .events = events };
 	uint64_t now = clock_now_ns();
@@ -41,7 +35,7 @@ static int wait_for(const struct conversation *c, short events, struct err *err)
 	return r < 0 ? r : 0;
 }
 
-static int send_all(const struct conversation *c, struct buf *b, struct err *err)
+int conversation_send(const struct conversation *c, struct buf *b, struct err *err)
 {
 	while (b->len > 0) {
 		ssize_t n = send(c->fd, b->data, b->len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -49,19 +43,19 @@ static int send_all(const struct conversation *c, struct buf *b, struct err *err
 		if (n > 0) {
 			buf_take(b, (size_t)n);
 		} else if (errno == EAGAIN) {
-			int r = wait_for(c, POLLOUT, err);
+			int r = conversation_wait(c, POLLOUT, err);
 
 			if (r < 0)
 				return r;
 		} else if (errno != EINTR) {
-			return lost(c, err);
+			return conversation_lost(c, err);
 		}
 	}
 	return 0;
 }
 
 /* The next frame; it lies in @in until the caller takes *ret_len bytes off. */
-static int next_frame(const struct conversation *c, struct buf *in, struct frame *ret,
+int conversation_next(const struct conversation *c, struct buf *in, struct frame *ret,
 		      size_t *ret_len, struct err *err)
 {
 	for (;;) {
@@ -81,14 +75,14 @@ static int next_frame(const struct conversation *c, struct buf *in, struct frame
 						  "the agent of the guest broke "
 						  "the protocol")
 					: err_no_memory(err);
-		r = wait_for(c, POLLIN, err);
+		r = conversation_wait(c, POLLIN, err);
 		if (r < 0)
 			return r;
 		n = recv(c->fd, p, room, MSG_DONTWAIT);
 		if (n > 0)
 			buf_grew(in, (size_t)n);
 		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			return lost(c, err);
+			return conversation_lost(c, err);
 	}
 }
 
@@ -151,7 +145,7 @@ static int read_answer(const struct conversation *c, uint16_t answer, struct buf
 		struct frame f;
 		size_t len;
 
-		r = next_frame(c, &in, &f, &len, err);
+		r = conversation_next(c, &in, &f, &len, err);
 		if (r < 0)
 			return r;
 		if (greeted || f.type != FRAME_HELLO) {
@@ -191,6 +185,6 @@ int agent_call(const struct sandbox *sb, struct buf *request, int encoded, uint1
 	r = sandbox_connect(sb, &fd, err);
 	c.fd = fd;
 	if (r == 0)
-		r = send_all(&c, &out, err);
+		r = conversation_send(&c, &out, err);
 	return r < 0 ? r : read_answer(&c, answer, ret_payload, err);
 }

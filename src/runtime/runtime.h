@@ -8,6 +8,7 @@
 
 #include "base/defer.h"
 #include "base/err.h"
+#include "proto/agent.h"
 #include "runtime/call.h"
 
 /*
@@ -180,5 +181,50 @@ MUST_CHECK int sandbox_tcp(struct sandbox *sb, uint16_t port, struct exec_stream
 /* Start a program; does not wait. */
 MUST_CHECK int sandbox_exec(struct sandbox *sb, const char *request,
 			    struct exec_stream **ret_stream, struct err *err);
+
+/* ---- files of the guest ---- */
+
+struct copy_options {
+	bool follow;	   /* links of the source are what they point to */
+	bool archive;	   /* owners and attributes too */
+	const char *chown; /* "user:group" of what is made; NULL: leave it */
+};
+
+/* What a copy has to say. */
+struct copy_report {
+	uint64_t bytes;		  /* of the archive that went over */
+	struct str_list warnings; /* "PATH WHAT"; owned; the first few */
+	uint64_t n_warnings;
+};
+void copy_report_done(struct copy_report *r);
+static inline void copy_report_done_auto(struct copy_report *r)
+{
+	copy_report_done(r);
+}
+
+/*
+ * A file or tree of the host at @host becomes @guest, an absolute path: below it if that is a
+ * folder or ends by "/".  @report is filled also on failure.
+ */
+MUST_CHECK int sandbox_copy_in(struct sandbox *sb, const char *host, const char *guest,
+			       const struct copy_options *o, const struct call *call,
+			       struct copy_report *report, struct err *err);
+/* The other way; nothing outside of @host is touched. */
+MUST_CHECK int sandbox_copy_out(struct sandbox *sb, const char *guest, const char *host,
+				const struct copy_options *o, const struct call *call,
+				struct copy_report *report, struct err *err);
+/* A tar archive from a descriptor into the existing folder @guest. */
+MUST_CHECK int sandbox_tar_in(struct sandbox *sb, int fd, const char *guest,
+			      const struct copy_options *o, const struct call *call,
+			      struct copy_report *report, struct err *err);
+/* @guest as a tar archive to a descriptor; NULL as @as: its top entry has the last part of the path. */
+MUST_CHECK int sandbox_tar_out(struct sandbox *sb, const char *guest, const char *as, int fd,
+			       const struct copy_options *o, const struct call *call,
+			       struct copy_report *report, struct err *err);
+/* From one sandbox to another, or to itself. */
+MUST_CHECK int sandbox_copy_between(struct sandbox *from, const char *src, struct sandbox *to,
+				    const char *dst, const struct copy_options *o,
+				    const struct call *call, struct copy_report *report,
+				    struct err *err);
 
 #endif /* RUNTIME_RUNTIME_H */

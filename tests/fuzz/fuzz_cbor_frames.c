@@ -5,6 +5,7 @@
 
 #include "proto/agent.h"
 #include "proto/cbor.h"
+#include "proto/file.h"
 #include "proto/frame.h"
 #include "proto/launch.h"
 #include "proto/request.h"
@@ -133,6 +134,29 @@ static int decode_request(const struct frame *f)
 	}
 }
 
+static int decode_file(const struct frame *f)
+{
+	struct file_request request;
+	struct file_entry entry;
+	struct file_warning warning;
+	int r;
+
+	switch (f->type) {
+	case FRAME_OPEN_FILE:
+		r = file_request_decode(f->payload, f->len, &request);
+		if (r == 0 && *request.path != '/')
+			abort();
+		file_request_done(&request);
+		return r;
+	case FRAME_FILE_ENTRY:
+		return file_entry_decode(f->payload, f->len, &entry);
+	case FRAME_FILE_WARNING:
+		return file_warning_decode(f->payload, f->len, &warning);
+	default:
+		return 1;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct frame f;
@@ -145,7 +169,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		while (cbor_skip(&c) == 0)
 			;
-		if (decode_control(&f) > 0 && decode_exec(&f) > 0 && decode_request(&f) > 0) {
+		if (decode_control(&f) > 0 && decode_exec(&f) > 0 && decode_request(&f) > 0 &&
+		    decode_file(&f) > 0) {
 			IGNORE_RESULT(launch_progress_decode(f.payload, f.len, &progress));
 			IGNORE_RESULT(stop_request_decode(f.payload, f.len, &stop));
 		}

@@ -14,7 +14,7 @@
 #include "base/io.h"
 #include "image/erofs.h"
 #include "image/image.h"
-#include "image/tar.h"
+#include "tar/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

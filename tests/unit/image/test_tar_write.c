@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/defer.h"
 #include "base/io.h"
-#include "image/tar.h"
 #include "image/tar_write.h"
+#include "tar/tar.h"
 
 struct seen {
 	struct {

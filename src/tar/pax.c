@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image/pax.h"
+#include "tar/pax.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/num.h"
-#include "image/limits.h"
+#include "tar/limits.h"
 
 void pax_set_init(struct pax_set *s, size_t max)
 {

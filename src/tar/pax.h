@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef IMAGE_PAX_H
-#define IMAGE_PAX_H
+#ifndef TAR_PAX_H
+#define TAR_PAX_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "image/tar.h"
+#include "tar/tar.h"
 
 /*
  * Records of pax headers, "LENGTH KEY=VALUE\n".  One set for the next entry, one that is global.
@@ -51,4 +51,4 @@ void pax_fields_done(struct pax_fields *f);
 /* "o,l,o,l" of GNU.sparse.map into f->chunks. */
 MUST_CHECK int pax_sparse_map(struct pax_fields *f);
 
-#endif /* IMAGE_PAX_H */
+#endif /* TAR_PAX_H */

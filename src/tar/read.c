@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "image/tar.h"
-
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/num.h"
-#include "image/limits.h"
-#include "image/pax.h"
+#include "tar/limits.h"
+#include "tar/pax.h"
+#include "tar/tar.h"
 
 /*
  * DOC: tar reader
@@ -273,9 +272,13 @@ static int emit(struct tar *t, struct err *err)
 	int r;
 
 	if (size > t->file_bytes) {
-		limit_exceeded(err, "file_bytes", size, t->file_bytes);
-		return err_wrap(err, "\"%.200s\" at byte %" PRIu64, (const char *)t->name.data,
-				e->offset);
+		err_set(err, ERR_INVALID,
+			"\"%.200s\" at byte %" PRIu64 ": limit-exceeded: file_bytes is %" PRIu64
+			", the limit is %" PRIu64
+			"; if you trust the image, raise images.limits.file_bytes in config.json",
+			(const char *)t->name.data, e->offset, size, t->file_bytes);
+		(void)err_reason(err, "limit-exceeded");
+		return err_detail(err, ERR_NR_IMAGE, "images.limits.file_bytes");
 	}
 	e->name = (const char *)t->name.data;
 	e->link = (const char *)t->link.data;

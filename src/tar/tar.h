@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef IMAGE_TAR_H
-#define IMAGE_TAR_H
+#ifndef TAR_TAR_H
+#define TAR_TAR_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,4 +84,4 @@ MUST_CHECK int tar_finish(struct tar *t, struct err *err);
 /* Does a block look like the first of a tar archive: a header with its checksum, or zeros? */
 bool tar_is_header(const uint8_t block[512]);
 
-#endif /* IMAGE_TAR_H */
+#endif /* TAR_TAR_H */
