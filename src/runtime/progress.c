@@ -269,7 +269,7 @@ static struct item *due_amount(struct progress *p, uint64_t now)
 
 int progress_next(struct progress *p, struct stream_event *ret_ev, struct err *err)
 {
-	struct stream_event ev;
+	struct stream_event ev = { 0 };
 	struct item *i;
 	int r = 0;
 
