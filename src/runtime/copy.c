@@ -5,6 +5,7 @@
  * Both ways a tree travels as a tar archive; the receiver decides what becomes of it.  On this side
  * that is tar/unpack.h with everything switched off that a guest must not do to a host.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -242,6 +243,7 @@ int sandbox_copy_out(struct sandbox *sb, const char *guest, const char *host,
 		err_sys(err, errno, "cannot copy to '%.300s' on the host", host);
 		return err_detail(err, ERR_NR_NONE, host);
 	}
+	assert(name); /* target_of() made both */
 	req.as = name;
 	unpack.top = strcmp(name, ".") == 0 ? NULL : name;
 	r = file_talk_begin(&t, sb, &req, call, report, err);

@@ -95,7 +95,7 @@ static int put_padding(struct packer *p, uint64_t len)
 static int put_sparse(struct packer *p, int fd, struct tar_entry *e, const struct chunks *c,
 		      bool *shrunk)
 {
-	AUTO(buf_done) struct buf map = { .max = CHUNKS_MAX * 48u };
+	AUTO(buf_done) struct buf map = { .max = (size_t)CHUNKS_MAX * 48 };
 	int r = buf_addf(&map, "%zu\n", c->n);
 
 	for (size_t i = 0; i < c->n && r >= 0; i++)

@@ -73,7 +73,7 @@ static int take_link(struct tar_unpack *u, const struct tar_entry *e, struct err
 {
 	AUTO_CLOSE int from = -1;
 	const char *first, *name;
-	int parent, r = unpack_name(u, e->link, &u->target, err);
+	int parent = -1, r = unpack_name(u, e->link, &u->target, err);
 
 	if (r == 0)
 		r = unpack_parent(u, (const char *)u->target.data, &parent, &first, err);
