@@ -148,6 +148,7 @@ int sandbox_copy_in(struct sandbox *sb, const char *host, const char *guest,
 
 	if (r < 0)
 		return r;
+	assert(folder && name); /* target_of() made both */
 	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fstatat(dir, name, &st, o->follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0) {
 		err_sys(err, errno, "cannot read '%.300s' on the host", host);
@@ -243,7 +244,6 @@ int sandbox_copy_out(struct sandbox *sb, const char *guest, const char *host,
 		err_sys(err, errno, "cannot copy to '%.300s' on the host", host);
 		return err_detail(err, ERR_NR_NONE, host);
 	}
-	assert(name); /* target_of() made both */
 	req.as = name;
 	unpack.top = strcmp(name, ".") == 0 ? NULL : name;
 	r = file_talk_begin(&t, sb, &req, call, report, err);

@@ -72,7 +72,7 @@ static int take_symlink(struct tar_unpack *u, const struct tar_entry *e, int par
 static int take_link(struct tar_unpack *u, const struct tar_entry *e, struct err *err)
 {
 	AUTO_CLOSE int from = -1;
-	const char *first, *name;
+	const char *first = "", *name = "";
 	int parent = -1, r = unpack_name(u, e->link, &u->target, err);
 
 	if (r == 0)
