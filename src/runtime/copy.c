@@ -5,7 +5,6 @@
  * Both ways a tree travels as a tar archive; the receiver decides what becomes of it.  On this side
  * that is tar/unpack.h with everything switched off that a guest must not do to a host.
  */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -148,7 +147,6 @@ int sandbox_copy_in(struct sandbox *sb, const char *host, const char *guest,
 
 	if (r < 0)
 		return r;
-	assert(folder && name); /* target_of() made both */
 	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fstatat(dir, name, &st, o->follow ? 0 : AT_SYMLINK_NOFOLLOW) < 0) {
 		err_sys(err, errno, "cannot read '%.300s' on the host", host);
@@ -237,7 +235,7 @@ int sandbox_copy_out(struct sandbox *sb, const char *guest, const char *host,
 	if (r == 0)
 		r = target_of(host, src_name, stat(host, &st) == 0 && S_ISDIR(st.st_mode), &folder,
 			      &name, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
