@@ -220,6 +220,7 @@ const struct command cmd_cp = {
 	.group = "Sandboxes",
 	.args = "[OPTIONS] SRC DST",
 	.summary = "copy files between the host and sandboxes",
+	.example = "msb cp ./site web:/srv/",
 	.opts = cp_options,
 	.opts_size = sizeof(struct cp_opts),
 	.run = cp_run,

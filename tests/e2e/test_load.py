@@ -174,7 +174,8 @@ def test_a_truncated_archive_leaves_nothing(home, where, make):
     assert not list((home.path / "images/tmp").iterdir())
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"\0" * 10240, b"\x1f\x8b\x08garbage", os.urandom(20000)])
+@pytest.mark.parametrize("data", [b"", b"hello", b"\0" * 10240, b"\x1f\x8b\x08garbage", os.urandom(20000)],
+                         ids=["empty", "short", "zeros", "gzip", "noise"])
 def test_what_is_no_archive_is_refused(home, data):
     r = home.run("load", input=data, text=False)
     assert r.returncode == 1
