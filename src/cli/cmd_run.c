@@ -110,10 +110,13 @@ static int print_name(const struct run *run, struct msb_error *err)
 	return r;
 }
 
-/* Nothing would end a sandbox of ours whose program was not started. */
-static void give_up(struct run *run)
+/*
+ * Nothing would end a sandbox of ours whose program was not started, and nobody would clear away
+ * one that has died.
+ */
+static void give_up(struct run *run, bool ours)
 {
-	if (msb_sandbox_attached(run->sb) == 1)
+	if (ours)
 		IGNORE_RESULT(msb_sandbox_stop(run->sb, MSB_KILL, 0, NULL, NULL, NULL));
 }
 
@@ -121,6 +124,7 @@ static void give_up(struct run *run)
 static int run_detached(struct run *run, struct msb_error *err)
 {
 	bool idle = run->rest->n_guest == 0 && !run->o->image_command;
+	bool ours = msb_sandbox_attached(run->sb) == 1;
 	uint64_t session;
 	int r = 0;
 
@@ -132,7 +136,7 @@ static int run_detached(struct run *run, struct msb_error *err)
 	if (r == 0)
 		r = msb_sandbox_detach(run->sb, err);
 	if (r != 0)
-		give_up(run);
+		give_up(run, ours);
 	return r != 0 ? r : print_name(run, err);
 }
 
@@ -147,7 +151,7 @@ static int run_attached(struct run *run, struct msb_error *err)
 	if (r >= 0)
 		r = pump_run(&run->pump, &run->end, err);
 	if (r < 0 || (!run->end.started && !run->end.detached)) {
-		give_up(run);
+		give_up(run, ours);
 	} else if (run->end.detached || run->o->keep) {
 		r = msb_sandbox_detach(run->sb, err);
 		if (r >= 0 && run->end.detached)

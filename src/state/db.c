@@ -16,8 +16,8 @@
 #include "state/internal.h"
 #include "state/state.h"
 
-#define WAL_MAX_PAGES	100  /* of 4 KiB; read again by the first process that opens the home */
-#define BUSY_TIMEOUT_MS 5000 /* for writers of other processes; a transaction takes about 1 ms */
+#define WAL_MAX_PAGES	100   /* of 4 KiB; read again by the first process that opens the home */
+#define BUSY_TIMEOUT_MS 30000 /* for writers of other processes: SQLite wakes them in no order */
 
 static const char *const migrations[] = {
 	"CREATE TABLE images ("

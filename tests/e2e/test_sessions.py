@@ -616,7 +616,7 @@ def test_drain(box):
         c.requests()
         assert c.ask(ac.DRAIN, {})[0] == ac.DONE
         refused = box.exec("true").drain()
-        assert refused.end == 602
+        assert refused.end == 605
         refused.close()
         running.write(b"\n")
         assert running.drain().out[1] == b"done\n"
