@@ -13,10 +13,12 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "state/internal.h"
 #include "state/state.h"
 
-#define WAL_MAX_PAGES	100   /* of 4 KiB; read again by the first process that opens the home */
+#define WAL_MAX_PAGES	100 /* of 4 KiB; read again by the first process that opens the home */
+#define BUSY_PAUSE_MS	10
 #define BUSY_TIMEOUT_MS 30000 /* for writers of other processes: SQLite wakes them in no order */
 
 static const char *const migrations[] = {
@@ -132,10 +134,19 @@ char *stmt_column(struct stmt *st, int column)
 	return copy;
 }
 
-/* Statements of ours that take no values. */
+/*
+ * Statements of ours that take no values and may be repeated.  SQLite does not wait in all cases
+ * (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY In WAL Mode"): so we do.
+ */
 static int db_exec(struct state *state, const char *sql, struct err *err)
 {
-	if (sqlite3_exec(state->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+	uint64_t deadline = clock_now_ns() + BUSY_TIMEOUT_MS * NS_PER_MS;
+	int rc;
+
+	while ((rc = sqlite3_exec(state->db, sql, NULL, NULL, NULL)) == SQLITE_BUSY &&
+	       clock_now_ns() < deadline)
+		(void)sqlite3_sleep(BUSY_PAUSE_MS);
+	if (rc != SQLITE_OK)
 		return err_set(err, ERR_IO, "state database: %s", sqlite3_errmsg(state->db));
 	return 0;
 }
