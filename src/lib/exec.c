@@ -10,8 +10,11 @@ static struct sandbox *sandbox_of(const struct msb_sandbox *sb)
 	return (struct sandbox *)(uintptr_t)sb;
 }
 
-int msb_exec_open(struct msb_sandbox *sb, const char *request, struct msb_stream **ret_s,
-		  struct msb_error *error)
+typedef int (*open_fn)(struct sandbox *sb, const char *request, struct exec_stream **ret,
+		       struct err *err);
+
+static int open_stream(struct msb_sandbox *sb, const char *request, open_fn open,
+		       struct msb_stream **ret_s, struct msb_error *error)
 {
 	struct err err = ERR_INIT;
 	struct exec_stream *s = NULL;
@@ -19,25 +22,22 @@ int msb_exec_open(struct msb_sandbox *sb, const char *request, struct msb_stream
 
 	if (!sb || !request || !ret_s)
 		return error_argument(!sb ? "sb" : !request ? "request" : "ret_s", error);
-	r = sandbox_exec(sandbox_of(sb), request, &s, &err);
+	r = open(sandbox_of(sb), request, &s, &err);
 	if (r == 0)
 		r = stream_of_exec(s, ret_s, &err);
 	return r < 0 ? error_out(&err, error) : 0;
 }
 
+int msb_exec_open(struct msb_sandbox *sb, const char *request, struct msb_stream **ret_s,
+		  struct msb_error *error)
+{
+	return open_stream(sb, request, sandbox_exec, ret_s, error);
+}
+
 int msb_exec_attach(struct msb_sandbox *sb, const char *request, struct msb_stream **ret_s,
 		    struct msb_error *error)
 {
-	struct err err = ERR_INIT;
-	struct exec_stream *s = NULL;
-	int r;
-
-	if (!sb || !request || !ret_s)
-		return error_argument(!sb ? "sb" : !request ? "request" : "ret_s", error);
-	r = sandbox_attach(sandbox_of(sb), request, &s, &err);
-	if (r == 0)
-		r = stream_of_exec(s, ret_s, &err);
-	return r < 0 ? error_out(&err, error) : 0;
+	return open_stream(sb, request, sandbox_attach, ret_s, error);
 }
 
 int msb_tcp(struct msb_sandbox *sb, int port, struct msb_stream **ret_s, struct msb_error *error)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/num.h"
 #include "tar/limits.h"
 
@@ -167,41 +168,6 @@ static int url_decode(const uint8_t *text, size_t len, char *out)
 	return 0;
 }
 
-static int base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static int base64_decode(const uint8_t *text, size_t len, uint8_t *out, size_t *ret_len)
-{
-	uint32_t bits = 0;
-	unsigned n_bits = 0;
-	size_t n = 0;
-
-	while (len > 0 && (text[len - 1] == '=' || text[len - 1] == '\n'))
-		len--;
-	for (size_t i = 0; i < len; i++) {
-		int v = base64_value(text[i]);
-
-		if (v < 0)
-			return -EINVAL;
-		bits = bits << 6 | (uint32_t)v;
-		n_bits += 6;
-		if (n_bits >= 8) {
-			n_bits -= 8;
-			out[n++] = (uint8_t)(bits >> n_bits);
-		}
-	}
-	*ret_len = n;
-	return 0;
-}
-
 /* The slot of attribute @name (owned by it afterwards), new or to be overwritten. */
 static int xattr_slot(struct pax_fields *f, char *name, struct tar_xattr **ret)
 {
@@ -252,18 +218,20 @@ static int add_libarchive(struct pax_fields *f, const uint8_t *name, size_t name
 {
 	struct tar_xattr *x;
 	char *buf;
-	size_t n = 0;
+	size_t len = r->value_len, n = 0;
 	int rc;
 
-	f->xattr_bytes += name_len + r->value_len;
+	f->xattr_bytes += name_len + len;
 	if (f->xattr_bytes > XATTR_BYTES_MAX)
 		return -E2BIG;
+	while (len > 0 && r->value[len - 1] == '\n')
+		len--;
 	/* Name and decoded value share an allocation; freed by the name. */
-	buf = malloc(name_len + 1 + r->value_len);
+	buf = malloc(name_len + 1 + BASE64_DECODED(len));
 	if (!buf)
 		return -ENOMEM;
 	if (url_decode(name, name_len, buf) < 0 ||
-	    base64_decode(r->value, r->value_len, (uint8_t *)buf + name_len + 1, &n) < 0) {
+	    base64_decode((const char *)r->value, len, (uint8_t *)buf + name_len + 1, &n) < 0) {
 		free(buf);
 		return -EINVAL;
 	}

@@ -2,7 +2,6 @@
 """Completion of command lines, and the command table as JSON."""
 import json
 import pathlib
-import shutil
 import subprocess
 
 import pytest
@@ -79,8 +78,6 @@ def test_bash(home, msb):
 def test_other_shells_take_their_script(msb, shell):
     script = msb("completion", shell).stdout
     assert "__complete" in script
-    if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed")
     assert subprocess.run([shell, "-n"], input=script, text=True, timeout=60).returncode == 0
 
 

@@ -91,7 +91,7 @@ def ctx(home):
 def script(home, text, **kw):
     """Python with a Context in a process of its own; it prints a line when it has done its part."""
     head = f"""
-        import sys, time, os
+        import os, signal, sys, time
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         from test_life import *
         from conftest import Home
@@ -138,9 +138,9 @@ def test_a_forked_child_keeps_nothing_alive(home, ctx):
     child = script(home, """
         ctx.create('box', 0)
         if os.fork() == 0:
-            time.sleep(1000)
+            signal.pause()
         print(os.getpid(), flush=True)
-        time.sleep(1000)
+        signal.pause()
     """, start_new_session=True)
     child.stdout.readline()
     child.kill()
@@ -221,7 +221,6 @@ def test_replace(ctx):
 def unsynced(ctx, box):
     """A file that is written and not synced."""
     assert ctx.output(box, "echo data >/file") == [0]
-    time.sleep(1)
 
 
 def is_there(ctx, name):
@@ -274,7 +273,7 @@ def test_the_parent_dies(home, ctx):
         box = ctx.create('box', 0)
         unsynced(ctx, box)
         print(flush=True)
-        time.sleep(1000)
+        signal.pause()
     """)
     child.stdout.readline()
     child.kill()

@@ -1,43 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb load and msb image ls."""
 import gzip
-import hashlib
 import io
 import json
 import os
-import pathlib
 import subprocess
 import tarfile
 
 import pytest
 
 from conftest import Home
-
-BUILTIN = pathlib.Path(os.environ["MSB"]).parent / "libexec/microsandbox/images/busybox.tar"
+from images import BUILTIN, add, layer, sha
 
 
 @pytest.fixture
 def home(tmp_path):
     """An empty store for each test."""
     return Home(tmp_path / "home")
-
-
-def add(tar, name, data):
-    info = tarfile.TarInfo(name)
-    info.size = len(data)
-    tar.addfile(info, io.BytesIO(data))
-
-
-def layer(files):
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, data in files.items():
-            add(tar, name, data)
-    return out.getvalue()
-
-
-def sha(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def docker_archive(layers, tag="test/image:1"):
